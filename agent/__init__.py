@@ -1,0 +1,1 @@
+"""Conversations, language models and the ways in: terminal, browser, command line."""

@@ -1,0 +1,1 @@
+"""Measuring transformer layers: references, data, layers, importance, training, compression, evaluation."""

@@ -1,0 +1,363 @@
+"""Every type that crosses a boundary: frozen, validated, without torch.
+
+Requests say what is wanted (and give the command that asks for the same), results say what came out, and a `Run` joins
+both with what is needed to trace and repeat them.
+"""
+
+import secrets
+import shlex
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
+
+from analyzers.errors import BadTarget
+
+Kind = Literal["train", "analysis", "plan", "compression", "evaluation"]
+Status = Literal["running", "done", "failed", "cancelled"]
+SplitName = Literal["train", "select", "test"]
+
+
+class Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+# --- what was measured ------------------------------------------------------------------------------------------------
+
+
+class Measurement(Record):
+    """One measured number with its 95 % interval."""
+
+    name: str  # accuracy f1 loss perplexity latency_ms throughput peak_memory_mb disk_mb parameters ...
+    subject: str  # what was measured: "dense", "compressed", "healed", ...
+    split: str | None = None  # train, select or test; None where no data was involved
+    value: float
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+    n: int | None = None  # examples, tokens or repetitions behind the value
+
+
+class Estimate(Record):
+    """A value with its 95 % interval; `low` and `high` are None where nothing was resampled."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+class Artifact(Record):
+    path: str  # relative to the folder of the run
+    sha256: str
+    bytes: int
+
+
+class Split(Record):
+    n: int
+    sha256: str  # over the examples of the split, in their order
+
+
+class Environment(Record):
+    python: str
+    platform: str
+    cpu: str
+    cores: int
+    device: str
+    versions: dict[str, str]
+
+
+# --- results, one for each kind of run --------------------------------------------------------------------------------
+
+
+class Layer(Record):
+    index: int  # position in the original model, 0-based
+    name: str  # path of the module, e.g. bert.encoder.layer.3
+    parameters: int
+
+
+class LayerScore(Record):
+    layer: int
+    value: float
+    low: float
+    high: float
+
+
+class Agreement(Record):
+    kendall_w: float | None  # None with fewer than two methods
+    tau: dict[str, dict[str, float]]  # method -> method -> Kendall's tau-b
+
+
+class CurvePoint(Record):
+    removed: list[int]
+    loss: float
+    metric: float
+
+
+class AnalysisResult(Record):
+    task: str
+    metric: str
+    layers: list[Layer]
+    scores: dict[str, list[LayerScore]]
+    units: dict[str, str]
+    agreement: Agreement
+    fidelity: dict[str, Estimate]  # 1 = as good as the greedy oracle, 0 = as good as random order
+    curves: dict[str, list[CurvePoint]]  # deletion curves by method, and "random" and "greedy"
+    consensus: list[int]  # layers, the most important first
+    believe: str | None  # the method with the highest fidelity
+    diagnostics: dict[str, float] = {}  # e.g. completeness error of conductance, evaluations used
+
+
+class Outcome(Record):
+    """How a set of kept layers did on one split."""
+
+    metric: Estimate
+    loss: Estimate
+
+
+class Candidate(Record):
+    source: str  # importance method, baseline, "search", ...
+    remove: list[int]
+    select: Outcome
+    test: Outcome | None = None
+
+
+class FrontierPoint(Record):
+    keep: list[int]
+    remove: list[int]
+    ratio: float  # layers of the dense model / layers kept
+    parameters: int
+    select: Outcome
+
+
+class Prediction(Record):
+    """What the smaller model is expected to be, before it is made."""
+
+    parameters: int
+    disk_mb: float
+    latency_ms: Estimate
+    dense_latency_ms: Estimate
+
+
+class PlanResult(Record):
+    target: dict[str, float]  # exactly one of ratio, keep, max_drop
+    task: str
+    metric: str
+    layers: list[Layer]
+    remove: list[int]
+    keep: list[int]
+    dense: Outcome  # all layers, on select
+    dense_test: Outcome
+    candidates: list[Candidate]  # the chosen one first, then by quality on select
+    frontier: list[FrontierPoint]
+    prediction: Prediction
+    evaluations: int
+    exhaustive: bool  # every subset of the size was measured
+    uncertain: list[str]
+
+
+class Verification(Record):
+    max_logit_difference: float  # relative to the largest logit
+    same_text: bool | None  # None: not a language model
+    reloaded_in_fresh_process: bool
+
+
+class HealingEpoch(Record):
+    epoch: int
+    train_loss: float
+    select: Outcome
+
+
+class Healing(Record):
+    strategy: str
+    epochs: list[HealingEpoch]
+    best_epoch: int  # 0: the model before healing was the best
+    seconds: float
+
+
+class CompressionResult(Record):
+    task: str
+    metric: str
+    removed: list[int]
+    kept: list[int]
+    format: str
+    verified: Verification
+    healing: Healing | None
+
+
+class TrainEpoch(Record):
+    epoch: int
+    train_loss: float
+    select: Outcome
+    seconds: float
+
+
+class TrainResult(Record):
+    task: str
+    metric: str
+    labels: list[str]
+    layers: int
+    parameters: int
+    epochs: list[TrainEpoch]
+    best_epoch: int
+    stopped_early: bool
+
+
+class EvaluationResult(Record):
+    task: str
+    metric: str
+    layers: int
+    parameters: int
+
+
+RESULTS: dict[str, type[Record]] = {
+    "train": TrainResult,
+    "analysis": AnalysisResult,
+    "plan": PlanResult,
+    "compression": CompressionResult,
+    "evaluation": EvaluationResult,
+}
+
+
+# --- a run ------------------------------------------------------------------------------------------------------------
+
+
+def new_run_id(kind: Kind) -> str:
+    """A name such as analysis-k3v9qd; letters and digits that cannot be confused when read aloud."""
+    return f"{kind}-{''.join(secrets.choice('23456789abcdefghjkmnpqrstuvwxyz') for _ in range(6))}"
+
+
+class Run(Record):
+    """Everything that is known about one thing that was done. `record.json` holds exactly this."""
+
+    id: str
+    kind: Kind
+    status: Status
+    created: datetime
+    seconds: float = 0.0
+    model: str
+    data: str | None
+    splits: dict[str, Split] = {}
+    settings: dict[str, Any] = {}
+    seed: int
+    environment: Environment
+    parents: list[str] = []
+    command: str
+    artifacts: list[Artifact] = []
+    measurements: list[Measurement] = []
+    result: SerializeAsAny[Record] | None = None
+    error: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _result_of_its_kind(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("result"), dict) and data.get("kind") in RESULTS:
+            data = {**data, "result": RESULTS[data["kind"]].model_validate(data["result"])}
+        return data
+
+    def measured(self, name: str, subject: str | None = None, split: str | None = None) -> Measurement | None:
+        """The first measurement of that name, subject and split, or None."""
+        for measurement in self.measurements:
+            if measurement.name == name and subject in (None, measurement.subject) and split in (None, measurement.split):
+                return measurement
+        return None
+
+
+def now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+# --- requests ---------------------------------------------------------------------------------------------------------
+
+
+class Request(Record):
+    """What a workflow is asked to do. `command()` is the line of the shell that asks for the same."""
+
+    verb: ClassVar[str]
+    positional: ClassVar[tuple[str, ...]]
+
+    seed: int = Field(default=0, ge=0)
+
+    def command(self) -> str:
+        """The `layerwise` command that asks for exactly this, defaults that changed included."""
+        words = ["layerwise", self.verb, *(str(getattr(self, name)) for name in self.positional)]
+        for name, value in self._options():
+            flag = f"--{name.replace('_', '-')}"
+            words += [flag] if value is True else [flag, str(value)]
+        return shlex.join(words)
+
+    def _options(self) -> Iterator[tuple[str, Any]]:
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if name in self.positional or value is None or value is False:
+                continue
+            if name != "seed" and value == field.default:
+                continue
+            yield name, ",".join(value) if isinstance(value, tuple) else value
+
+
+class TrainRequest(Request):
+    verb: ClassVar[str] = "train"
+    positional: ClassVar[tuple[str, ...]] = ("model", "data")
+
+    model: str
+    data: str
+    epochs: int = Field(default=3, ge=1)
+    batch_size: int = Field(default=16, ge=1)
+    learning_rate: float = Field(default=1e-4, gt=0)
+    max_tokens: int = Field(default=128, ge=8)
+    patience: int = Field(default=2, ge=1)
+    from_scratch: str | None = None  # path of a small configuration (YAML)
+
+
+class AnalyzeRequest(Request):
+    verb: ClassVar[str] = "analyze"
+    positional: ClassVar[tuple[str, ...]] = ("model", "data")
+
+    model: str
+    data: str
+    methods: tuple[str, ...] = ("all",)
+    samples: int = Field(default=128, ge=8)  # calibration examples, taken from the train split
+    max_tokens: int = Field(default=128, ge=8)
+    batch_size: int = Field(default=16, ge=1)
+
+
+class PlanRequest(Request):
+    verb: ClassVar[str] = "plan"
+    positional: ClassVar[tuple[str, ...]] = ("analysis",)
+
+    analysis: str
+    ratio: float | None = None
+    keep: int | None = None
+    max_drop: float | None = None
+    budget: int = Field(default=64, ge=1)  # subsets that may be measured
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Self:
+        if len(self.target()) != 1:
+            raise BadTarget("a plan needs exactly one of --ratio R, --keep N, --max-drop D; for half the layers: --ratio 2")
+        return self
+
+    def target(self) -> dict[str, float]:
+        wanted = {"ratio": self.ratio, "keep": self.keep, "max_drop": self.max_drop}
+        return {name: value for name, value in wanted.items() if value is not None}
+
+
+class CompressRequest(Request):
+    verb: ClassVar[str] = "compress"
+    positional: ClassVar[tuple[str, ...]] = ("plan",)
+
+    plan: str
+    heal: Literal["none", "distill"] = "distill"
+    epochs: int = Field(default=3, ge=1)  # of healing
+    export: Literal["hf"] = "hf"
+
+
+class EvaluateRequest(Request):
+    verb: ClassVar[str] = "evaluate"
+    positional: ClassVar[tuple[str, ...]] = ("model", "data")
+
+    model: str
+    data: str
+    max_tokens: int = Field(default=128, ge=8)
+    batch_size: int = Field(default=16, ge=1)

@@ -1,0 +1,90 @@
+"""The contract of a task, and which task a loaded model does."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from analyzers.datasets import Example
+from analyzers.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Inputs of one forward pass.
+
+    `inputs` are the keyword arguments of the model's forward, each (batch, tokens); `labels` is (batch,) for
+    classification and (batch, tokens) for language modelling; `indices` says which example each row is, (batch,).
+    """
+
+    inputs: dict[str, Tensor]
+    labels: Tensor
+    indices: Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        return replace(self, inputs={k: v.to(device) for k, v in self.inputs.items()}, labels=self.labels.to(device))
+
+    def rows(self, start: int, stop: int) -> "Batch":
+        """Some of the examples, as a batch of their own."""
+        return Batch(
+            {k: v[start:stop] for k, v in self.inputs.items()}, self.labels[start:stop], self.indices[start:stop]
+        )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+class Scores(NamedTuple):
+    """What one forward pass says of each example; each of shape (batch,)."""
+
+    loss: Tensor  # nats; for a language model the mean over the predicted tokens
+    weight: Tensor  # predicted tokens; 1 for classification
+    hit: Tensor  # share of right predictions, 0 to 1
+
+
+class Task(Protocol):
+    name: ClassVar[str]
+    metric: ClassVar[str]
+    higher_is_better: ClassVar[bool]
+    labelled: ClassVar[bool]  # examples need a label
+
+    def batches(
+        self, examples: Sequence[Example], tokenizer: Any, batch_size: int, max_tokens: int
+    ) -> list[Batch]:
+        """Examples as batches of similar length. Language modelling makes windows: one row is one window."""
+        ...
+
+    def scores(self, model: torch.nn.Module, batch: Batch, **replaced: Tensor) -> Scores:
+        """One forward pass; `replaced` (such as inputs_embeds) takes the place of input_ids."""
+        ...
+
+    def losses(self, model: torch.nn.Module, batch: Batch) -> Tensor:
+        """Loss of each example in nats, (batch,), with gradient."""
+        ...
+
+    def metric_of(self, loss: np.ndarray, weight: np.ndarray, hit: np.ndarray) -> float:
+        """The metric of examples with these scores, each (examples,)."""
+        ...
+
+
+def task_of(model: Any) -> Task:
+    """The task that a model's head was made for.
+
+    Raises:
+        ModelError: the model has no head that this project measures.
+    """
+    from analyzers.tasks.classification import Classification
+    from analyzers.tasks.language_modeling import LanguageModeling
+
+    name = type(model).__name__
+    if name.endswith("ForSequenceClassification"):
+        return Classification()
+    if name.endswith(("ForCausalLM", "LMHeadModel")):
+        return LanguageModeling()
+    raise ModelError(
+        f"{name} has no head to measure; there must be one for sequence classification or causal language modelling: "
+        "give it one with: layerwise train MODEL DATA"
+    )

@@ -1,0 +1,1 @@
+"""The run history and the notes that explanations are built from."""

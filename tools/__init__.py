@@ -1,0 +1,1 @@
+"""Workflows: plain functions that do one thing and save one run."""

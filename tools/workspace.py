@@ -1,0 +1,28 @@
+"""Where runs, artifacts and sessions live."""
+
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from knowledge.runs import RunStore
+
+
+class Workspace(BaseModel):
+    """A home: `home/runs/<id>/` holds each run, `home/index/` the searchable history, `home/sessions/` conversations.
+
+    `cache` is shared by all homes and holds demo assets.
+    """
+
+    model_config = ConfigDict(frozen=True, ignored_types=(cached_property,))
+
+    home: Path
+    cache: Path
+
+    @cached_property
+    def runs(self) -> RunStore:
+        return RunStore(self.home, embedder_folder=self.cache / "minilm")
+
+    @property
+    def sessions(self) -> Path:
+        return self.home / "sessions"
