@@ -1,6 +1,6 @@
 """Runs for tests of what shows, stores and compares runs. The numbers are invented; nothing here was measured.
 
-`story()` gives a train, an analysis, a plan and a compression that follow from one another; every call gives equal runs.
+`story()` gives a train, an analysis, a plan and a compression that follow from one another; each call gives equal runs.
 """
 
 import math
@@ -144,7 +144,7 @@ def plan_run(layers: int = 6, *, run_id: str = "plan-4c4c4c", **changes: object)
     order = sorted(range(layers), key=lambda i: _importance(layers)[i])
     half = layers // 2
     remove = sorted(order[:half])
-    other = sorted(order[: half - 1] + [order[half]])
+    other = sorted([*order[: half - 1], order[half]])
     candidates = [
         Candidate(source="search", remove=remove, select=_outcome(0.854, 0.38), test=_outcome(0.846, 0.39)),
         Candidate(source="shap", remove=remove, select=_outcome(0.854, 0.38)),

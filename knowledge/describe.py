@@ -1,0 +1,57 @@
+"""One run in words, as the search index reads it."""
+
+from analyzers.records import (
+    AnalysisResult,
+    CompressionResult,
+    EvaluationResult,
+    PlanResult,
+    Run,
+    TrainResult,
+)
+
+# English and Chinese, so that a question in either finds the run.
+KINDS = {
+    "train": "training, fine-tuning a model. 训练 微调 模型",
+    "analysis": "analysis of layer importance: which layers matter. 分析 层 重要性",
+    "plan": "plan of which layers to remove, pruning candidates. 剪枝 计划 方案 删除 层",
+    "compression": "compression: the smaller, compressed, pruned, faster model. 压缩 剪枝 更小 更快 的 模型",
+    "evaluation": "evaluation: quality and speed, measured. 评估 测试 准确率",
+}
+
+
+def describe(run: Run) -> str:
+    """A few lines: what was done, with what, and what came out."""
+    lines = [
+        f"{run.id}: {KINDS[run.kind]}",
+        f"model {run.model}, data {run.data or 'none'}, {run.status}, {run.created:%Y-%m-%d %A}",
+        *([f"made from {', '.join(run.parents)}"] if run.parents else []),
+        *_result(run),
+        *([f"failed: {run.error}"] if run.error else []),
+    ]
+    numbers = [
+        f"{m.name} of {m.subject}{f' on {m.split}' if m.split else ''} {m.value:.4g} {m.unit}".strip()
+        for m in run.measurements[:12]
+    ]
+    return "\n".join(lines + ([", ".join(numbers)] if numbers else []) + [run.command])
+
+
+def _result(run: Run) -> list[str]:
+    match run.result:
+        case TrainResult() as trained:
+            return [f"{trained.task} with {trained.layers} layers, labels {', '.join(trained.labels[:10])}"]
+        case AnalysisResult() as analysis:
+            methods = ", ".join(analysis.scores).replace("_", " ")
+            return [
+                f"{analysis.task}, importance by {methods}",
+                f"most important layers first: {', '.join(map(str, analysis.consensus))}",
+            ]
+        case PlanResult() as plan:
+            target = ", ".join(f"{name} {value:g}" for name, value in plan.target.items())
+            return [f"{plan.task}, target {target}, remove layers {', '.join(map(str, plan.remove))}"]
+        case CompressionResult() as compression:
+            healing = compression.healing.strategy if compression.healing else "none"
+            removed = ", ".join(map(str, compression.removed))
+            return [f"{compression.task}, layers {removed} removed, healing {healing}, saved as {compression.format}"]
+        case EvaluationResult() as evaluation:
+            return [f"{evaluation.task}, {evaluation.layers} layers"]
+    return []

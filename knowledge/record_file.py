@@ -1,0 +1,61 @@
+"""Reading `record.json`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from analyzers.errors import DamagedRecord
+from analyzers.records import Run
+
+
+def stamp(path: Path) -> str:
+    """Changes whenever the record does; sorts by time."""
+    state = path.stat()
+    return f"{state.st_mtime_ns:020d}-{state.st_size}"
+
+
+def parsed(path: Path) -> dict[str, Any]:
+    """The fields of a record, not validated.
+
+    Raises:
+        FileNotFoundError: there is no record.
+        DamagedRecord: it is not JSON, or cannot be read.
+    """
+    try:
+        fields = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as problem:
+        raise DamagedRecord(f"{_what(path)} cannot be read ({problem}); {_way_out(path)}") from None
+    if not isinstance(fields, dict):
+        raise DamagedRecord(f"{_what(path)} is not a record; {_way_out(path)}")
+    return fields
+
+
+def validated(fields: dict[str, Any], path: Path) -> Run:
+    """The run that the fields describe.
+
+    Raises:
+        DamagedRecord: they are not those of a run, or of another run than the folder's.
+    """
+    try:
+        run = Run.model_validate(fields)
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "record"
+        raise DamagedRecord(
+            f"{_what(path)} is damaged or of a newer version ({where}: {first['msg']}); {_way_out(path)}"
+        ) from None
+    if run.id != path.parent.name:
+        raise DamagedRecord(f"{_what(path)} is that of {run.id}; {_way_out(path)}")
+    return run
+
+
+def _what(path: Path) -> str:
+    return f"the record of {path.parent.name}"
+
+
+def _way_out(path: Path) -> str:
+    return f"update Layerwise, or remove it: layerwise runs delete {path.parent.name}"
