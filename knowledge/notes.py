@@ -1,4 +1,4 @@
-"""What each method and each result means, when it misleads, and where it comes from: `notes/*.md`, English and Chinese."""
+"""What methods and results mean, when they mislead, and their sources: `notes/*.md`, English and Chinese."""
 
 from functools import cache
 from pathlib import Path

@@ -3,8 +3,20 @@ import pytest
 from analyzers.errors import UsageError
 from knowledge.notes import names, note
 
-EXPECTED = """ablation agreement angular_block block_influence conductance fidelity fisher gradient healing
-mutual_information plan shap""".split()
+EXPECTED = [
+    "ablation",
+    "agreement",
+    "angular_block",
+    "block_influence",
+    "conductance",
+    "fidelity",
+    "fisher",
+    "gradient",
+    "healing",
+    "mutual_information",
+    "plan",
+    "shap",
+]
 
 
 def test_there_is_a_note_on_each_method_and_result() -> None:
