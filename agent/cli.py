@@ -1,0 +1,287 @@
+"""The command line. Each verb turns its words into a request record, calls a workflow and shows the run.
+
+Heavy libraries are imported by what a verb calls, never here: `layerwise --help` answers at once.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import click
+
+from agent.cli_options import common, options_of, request
+from agent.cli_outcome import Cli, Session, show, show_json
+from analyzers.records import (
+    AnalyzeRequest,
+    CompressRequest,
+    EvaluateRequest,
+    PlanRequest,
+    Request,
+    Run,
+    TrainRequest,
+)
+
+
+@click.group(cls=Cli, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="layerwise")
+def main() -> None:
+    """Find out which layers of a transformer you can remove, prove it, and keep the smaller model.
+
+    \b
+    layerwise train demo:minilm demo:amazon     fine-tune a model on real reviews
+    layerwise analyze RUN demo:amazon           score its layers in six ways
+    layerwise plan RUN --ratio 2                measure which half can go
+    layerwise compress RUN                      remove it, verify, heal
+    layerwise report RUN --out report.html      one page with everything
+    """
+
+
+def _workflow(session: Session, name: str, wanted: Request, **extra: Any) -> None:
+    """Run a workflow and show its run."""
+    with session.working():
+        from tools import workflows
+
+        run: Run = getattr(workflows, name)(wanted, session.workspace, session.progress, **extra)
+    if session.as_json:
+        click.echo(run.model_dump_json(indent=1))
+    else:
+        from agent.summaries import summary
+
+        click.echo(summary(run))
+    if run.status != "done":
+        click.get_current_context().exit(3 if run.status == "cancelled" else 1)
+
+
+def _columns(command: Callable[..., Any]) -> Callable[..., Any]:
+    command = click.option("--label", metavar="COLUMN", help="Column of the labels, where it is not found by itself.")(
+        command
+    )
+    return click.option("--text", metavar="COLUMN", help="Column of the texts, where it is not found by itself.")(
+        command
+    )
+
+
+def _with_columns(data: str, text: str | None, label: str | None) -> str:
+    """The data reference with the columns in it, so that the command in the record is complete."""
+    named = [f"{name}={quote(value)}" for name, value in (("text", text), ("label", label)) if value]
+    return data + ("&" if "?" in data else "?") + "&".join(named) if named else data
+
+
+@main.command()
+@options_of(TrainRequest)
+@_columns
+@click.option("--resume", is_flag=True, help="Take up the same training where it was stopped.")
+@common
+def train(session: Session, resume: bool, text: str | None, label: str | None, data: str, **fields: Any) -> None:
+    """Fine-tune MODEL on DATA; the best checkpoint is kept."""
+    wanted = request(TrainRequest, data=_with_columns(data, text, label), **fields)
+    _workflow(session, "train", wanted, resume=resume)
+
+
+@main.command()
+@options_of(AnalyzeRequest)
+@_columns
+@common
+def analyze(session: Session, text: str | None, label: str | None, data: str, **fields: Any) -> None:
+    """Score the layers of MODEL on DATA by importance methods, and measure which method to believe."""
+    _workflow(session, "analyze", request(AnalyzeRequest, data=_with_columns(data, text, label), **fields))
+
+
+@main.command()
+@options_of(PlanRequest, metavar={"analysis": "ANALYSIS_RUN"})
+@common
+def plan(session: Session, **fields: Any) -> None:
+    """Choose the layers to remove, by measuring sets of them. Give one of --ratio, --keep, --max-drop."""
+    _workflow(session, "plan", request(PlanRequest, **fields))
+
+
+@main.command()
+@options_of(CompressRequest, metavar={"plan": "PLAN_RUN"})
+@common
+def compress(session: Session, **fields: Any) -> None:
+    """Remove the layers of a plan for good, save the smaller model, verify it and heal it."""
+    _workflow(session, "compress", request(CompressRequest, **fields))
+
+
+@main.command()
+@options_of(EvaluateRequest)
+@_columns
+@common
+def evaluate(session: Session, text: str | None, label: str | None, data: str, **fields: Any) -> None:
+    """Measure quality and speed of MODEL on DATA."""
+    _workflow(session, "evaluate", request(EvaluateRequest, data=_with_columns(data, text, label), **fields))
+
+
+@main.group()
+def runs() -> None:
+    """Everything that was done: list, show, search, compare, delete, export."""
+
+
+def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
+    for name in ("data", "model", "status", "kind"):
+        command = click.option(f"--{name}", metavar=name.upper(), help=f"Only runs of this {name}.")(command)
+    return command
+
+
+@runs.command("list")
+@_filters
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many, the newest first.")
+@common
+def list_runs(session: Session, limit: int, **filters: str | None) -> None:
+    """List the newest runs."""
+    found = session.workspace.runs.list(**filters, limit=limit)
+    if session.as_json:
+        return show_json([run.model_dump(mode="json") for run in found])
+    from agent.summaries import listing
+
+    return show(listing(found))
+
+
+@runs.command("show")
+@click.argument("run_id", metavar="ID")
+@common
+def show_run(session: Session, run_id: str) -> None:
+    """Show one run."""
+    run = session.workspace.runs.get(run_id)
+    if session.as_json:
+        return show(run.model_dump_json(indent=1))
+    from agent.summaries import summary
+
+    return show(f"{summary(run)}\nfolder  {session.workspace.runs.folder(run.id)}")
+
+
+@runs.command()
+@click.argument("text")
+@_filters
+@click.option("--limit", type=click.IntRange(min=1), default=5, show_default=True, help="How many, the best first.")
+@common
+def search(session: Session, text: str, limit: int, **filters: str | None) -> None:
+    """Find runs by meaning, and by field."""
+    with session.working():
+        hits = session.workspace.runs.search(text, **filters, limit=limit)
+    if session.as_json:
+        return show_json([{"score": hit.score, "run": hit.run.model_dump(mode="json")} for hit in hits])
+    from agent.summaries import listing
+
+    return show(listing([hit.run for hit in hits], [hit.score for hit in hits]))
+
+
+@runs.command()
+@click.argument("run_ids", metavar="ID ID...", nargs=-1, required=True)
+@common
+def compare(session: Session, run_ids: tuple[str, ...]) -> None:
+    """Put runs side by side: settings, measurements, ranks."""
+    from knowledge.comparison import compare as compared
+
+    found = compared([session.workspace.runs.get(run_id) for run_id in run_ids])
+    if session.as_json:
+        return show(found.model_dump_json(indent=1))
+    from agent.summaries import side_by_side
+
+    return show(side_by_side(found))
+
+
+@runs.command()
+@click.argument("run_id", metavar="ID")
+@click.option("--force", is_flag=True, help="Even if other runs were made from it.")
+@common
+def delete(session: Session, run_id: str, force: bool) -> None:
+    """Delete a run and its artifacts."""
+    with session.working():
+        session.workspace.runs.delete(run_id, force=force)
+    show_json({"deleted": run_id}) if session.as_json else show(f"deleted {run_id}")
+
+
+@runs.command()
+@click.argument("run_id", metavar="ID")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@common
+def export(session: Session, run_id: str, file: Path) -> None:
+    """Pack a run, its artifacts and their checksums into a zip FILE."""
+    path = session.workspace.runs.export(run_id, file)
+    show_json({"exported": run_id, "path": str(path)}) if session.as_json else show(f"wrote {path}")
+
+
+@runs.command()
+@common
+def reindex(session: Session) -> None:
+    """Build the search index again from the records."""
+    with session.working():
+        count = session.workspace.runs.reindex()
+    show_json({"indexed": count}) if session.as_json else show(f"indexed {count} runs")
+
+
+@main.command()
+@click.argument("run_ids", metavar="RUN...", nargs=-1, required=True)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="FILE.html, FILE.md or FILE.json.")
+@common
+def report(session: Session, run_ids: tuple[str, ...], out: Path) -> None:
+    """Write one file about runs and all that they came from: charts, tables, settings, commands."""
+    with session.working():
+        from tools.report import report as write_report
+
+        path = write_report(list(run_ids), out, session.workspace)
+    show_json({"path": str(path), "runs": list(run_ids)}) if session.as_json else show(f"wrote {path}")
+
+
+@main.command()
+@click.option("--llm", metavar="NAME", help="auto, offline, ollama:MODEL or openai:MODEL.")
+@click.option("--session", "name", metavar="ID", help="Take up a conversation, or begin one of this name.")
+@click.option("--once", metavar="TEXT", help="Ask one thing, print the answer and end.")
+@common
+def chat(session: Session, llm: str | None, name: str | None, once: str | None) -> None:
+    """Talk about layers; offline needs no language model."""
+    settings = session.settings  # first: it silences the libraries that the next line imports
+    from agent.repl import chat as converse
+
+    code = converse(settings, session.workspace, llm or settings.llm, name, once, session.as_json)
+    click.get_current_context().exit(code)
+
+
+@main.command()
+@common
+def methods(session: Session) -> None:
+    """List the importance methods."""
+    with session.working():
+        from analyzers.importance import methods as registered
+
+        columns = ("id", "title", "unit", "cost", "source", "summary")
+        rows = [{name: getattr(method, name) for name in columns} for method in registered()]
+    _table(session, rows, ("id", "title", "unit", "cost", "source"))
+
+
+@main.command()
+@common
+def models(session: Session) -> None:
+    """List the demo models and the ways to name a model."""
+    from analyzers.references import DEMO_MODELS, MODEL_FORMS
+
+    rows = [{"reference": f"demo:{name}", "what": what} for name, what in DEMO_MODELS.items()]
+    rows += [{"reference": form, "what": ""} for form in MODEL_FORMS if not form.startswith("demo:")]
+    _table(session, rows, ("reference", "what"))
+
+
+@main.command()
+@common
+def datasets(session: Session) -> None:
+    """List the demo data sets and the ways to name a data set."""
+    with session.working():
+        from analyzers.datasets import sources
+        from analyzers.datasets.demo import DEMO_SETS
+
+        rows = [{"reference": f"demo:{name}", "what": what} for name, what in DEMO_SETS.items()]
+        rows += [{"reference": each.form, "what": each.title} for each in sources() if each.kind != "demo"]
+    _table(session, rows, ("reference", "what"))
+
+
+def _table(session: Session, rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
+    if session.as_json:
+        return show_json(rows)
+    from agent.summaries import table
+
+    return show(table(list(columns), [[str(row[name]) for name in columns] for row in rows]))
+
+
+if __name__ == "__main__":
+    main()

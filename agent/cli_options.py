@@ -1,0 +1,120 @@
+"""Options of the command line, made from the request records, and the ones that all verbs have."""
+
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+import click
+from pydantic import ValidationError
+
+from agent.cli_outcome import Session
+from analyzers.errors import UsageError
+from analyzers.records import Request
+
+Wanted = TypeVar("Wanted", bound=Request)
+
+HELP = {
+    "epochs": "Rounds through the train split at most.",
+    "batch_size": "Examples that are computed at once; fewer need less memory.",
+    "learning_rate": "Highest learning rate of the schedule.",
+    "max_tokens": "Longer texts are cut.",
+    "patience": "Epochs without progress on the select split before it stops.",
+    "from_scratch": "Train a new encoder from this small configuration (YAML) instead.",
+    "methods": "Importance methods, separated by commas, or all; see: layerwise methods.",
+    "samples": "Calibration examples, taken from the train split.",
+    "ratio": "Target: so many times fewer layers; 2 halves them.",
+    "keep": "Target: this many layers are kept.",
+    "max_drop": "Target: as few layers as cost no more than this of the metric; 0.02 is two points.",
+    "budget": "Sets of layers that may be measured.",
+    "heal": "Training after the removal.",
+    "export": "Format of the saved model.",
+}
+
+
+class Names(click.ParamType):
+    """`fisher,shap` to `("fisher", "shap")`."""
+
+    name = "names"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002
+        if isinstance(value, tuple):
+            return value
+        return tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
+
+
+def options_of(
+    record: type[Request], metavar: dict[str, str] | None = None
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Arguments and options for every field of the request but the seed, which all verbs have."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for name, field in reversed(record.model_fields.items()):
+            if name in record.positional:
+                shown = (metavar or {}).get(name, name.upper())
+                command = click.argument(name, metavar=shown)(command)
+            elif name != "seed":
+                flag = f"--{name.replace('_', '-')}"
+                default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
+                command = click.option(
+                    flag,
+                    name,
+                    type=_type(field.annotation),
+                    default=default,
+                    show_default=default is not None,
+                    help=HELP[name],
+                )(command)
+        return command
+
+    return decorate
+
+
+def _type(annotation: Any) -> Any:
+    origin = get_origin(annotation)
+    if origin in (Union, types.UnionType):
+        return _type(next(part for part in get_args(annotation) if part is not type(None)))
+    if origin is Literal:
+        return click.Choice(get_args(annotation))
+    return Names() if origin is tuple else annotation
+
+
+def request(record: type[Wanted], **fields: Any) -> Wanted:
+    """The request, checked.
+
+    Raises:
+        UsageError: a value is not allowed.
+    """
+    try:
+        return record(**fields)
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else record.verb
+        flag = name.upper() if name in record.positional else f"--{name.replace('_', '-')}"
+        what = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
+        raise UsageError(f"{flag} {first['input']!r}: it {what}; see: layerwise {record.verb} --help") from None
+
+
+def common(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --json, --seed and --home, and pass a `Session` first. The seed goes only to verbs that have a request."""
+
+    def with_session(context: click.Context, /, *, as_json: bool, seed: int, home: Path | None, **fields: Any) -> Any:
+        session = Session(home, as_json)
+        if context.command.name in ("train", "analyze", "plan", "compress", "evaluate"):
+            fields["seed"] = seed
+        try:
+            return command(session, **fields)
+        finally:
+            session.close()
+
+    with_session.__name__ = command.__name__
+    with_session.__doc__ = command.__doc__
+    wrapped = click.pass_context(with_session)
+    for option in (
+        click.option(
+            "--home", type=click.Path(path_type=Path, file_okay=False), help="Where runs are (LAYERWISE_HOME)."
+        ),
+        click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random."),
+        click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output."),
+    ):
+        wrapped = option(wrapped)
+    return wrapped

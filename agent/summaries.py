@@ -1,0 +1,245 @@
+"""Runs as a few lines of text on a terminal."""
+
+from collections.abc import Iterable
+
+from analyzers.records import (
+    AnalysisResult,
+    Candidate,
+    CompressionResult,
+    EvaluationResult,
+    Measurement,
+    Outcome,
+    PlanResult,
+    Run,
+    TrainResult,
+)
+from knowledge.comparison import Comparison, ranks
+from tools.wording import count, duration, layers, number, significant, title, with_interval
+
+SUBJECTS = ("dense", "compressed", "healed")
+
+
+def table(header: list[str], rows: Iterable[Iterable[str]]) -> str:
+    """Columns of equal width; the first to the left, numbers to the right."""
+    lines = [header, *(list(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    right = [
+        all(line[column][:1].isdigit() or line[column][:1] in "-" for line in lines[1:])
+        for column in range(len(header))
+    ]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(line, widths, right, strict=True)
+        ).rstrip()
+        for line in lines
+    )
+
+
+def listing(runs: list[Run], scores: list[float] | None = None) -> str:
+    """One line a run."""
+    if not runs:
+        return "no runs; make one with: layerwise train demo:minilm demo:amazon"
+    rows = [
+        [
+            run.id,
+            run.status,
+            f"{run.created:%Y-%m-%d %H:%M}",
+            duration(run.seconds),
+            run.model,
+            run.data or "",
+            _gist(run),
+        ]
+        for run in runs
+    ]
+    header = ["id", "status", "when (UTC)", "took", "model", "data", "result"]
+    if scores is not None:
+        header = ["score", *header]
+        rows = [[f"{score:.2f}", *row] for score, row in zip(scores, rows, strict=True)]
+    return table(header, rows)
+
+
+def summary(run: Run) -> str:
+    """What was found, and the command to type next."""
+    head = f"{run.id}  {run.status} in {duration(run.seconds)}  {run.model}" + (f" on {run.data}" if run.data else "")
+    parts = [head]
+    if run.error:
+        parts.append(f"error   {run.error}")
+    match run.result:
+        case TrainResult() as trained:
+            parts += _train(run, trained)
+        case AnalysisResult() as analysis:
+            parts += _analysis(analysis)
+        case PlanResult() as plan:
+            parts += _plan(plan)
+        case CompressionResult() as compression:
+            parts += _compression(run, compression)
+        case EvaluationResult() as evaluation:
+            parts += [f"{evaluation.layers} layers, {count(evaluation.parameters)} parameters", _measurements(run)]
+    if following := _next(run):
+        parts.append(f"next    {following}")
+    return "\n".join(parts)
+
+
+def side_by_side(comparison: Comparison) -> str:
+    """A comparison as tables."""
+    parts = [f"caution: {text}" for text in comparison.cautions]
+    if comparison.settings:
+        rows = [[row.name, *(_cell(value) for value in row.values)] for row in comparison.settings]
+        parts.append(table(["differs", *comparison.runs], rows))
+    else:
+        parts.append("the settings are the same")
+    if comparison.measurements:
+        header = ["measured", *comparison.runs] + (["verdict"] if len(comparison.runs) == 2 else [])
+        rows = []
+        for row in comparison.measurements:
+            name = " ".join(part for part in (title(row.name), row.subject, row.split) if part)
+            cells = [with_interval(value) if value else "-" for value in row.values]
+            rows.append([name, *cells] + ([row.verdict or "-"] if len(comparison.runs) == 2 else []))
+        parts.append(table(header, rows))
+        if any(row.verdict for row in comparison.measurements):
+            parts.append(
+                "cannot tell: the 95 % intervals overlap, which shows neither a difference nor that there is none"
+            )
+    if comparison.ranks:
+        rows = [
+            [title(row.method), *(" ".join(map(str, order)) if order else "-" for order in row.ranks)]
+            for row in comparison.ranks
+        ]
+        parts.append(table(["rank of layers 0, 1, ...", *comparison.runs], rows))
+    return "\n\n".join(parts)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return "-" if value is None else str(value)
+
+
+def _gist(run: Run) -> str:
+    """The result in a few words."""
+    match run.result:
+        case AnalysisResult() as analysis:
+            return f"most important: {layers(analysis.consensus[:3])}"
+        case PlanResult() as plan:
+            return f"remove {layers(plan.remove)}"
+        case TrainResult() | CompressionResult() | EvaluationResult() as result:
+            for subject in ("healed", "compressed", None):
+                if found := run.measured(result.metric, subject, "test"):
+                    return f"{title(found.name)} {number(found.value, found.name, found.unit)}"
+    return run.error or ""
+
+
+def _train(run: Run, result: TrainResult) -> list[str]:
+    early = ", stopped early" if result.stopped_early else ""
+    what = f"{result.layers} layers, {count(result.parameters)} parameters, {len(result.labels)} labels"
+    best = f"best epoch {result.best_epoch} of {len(result.epochs)}{early}"
+    return [f"{what}; {best}", _measurements(run)]
+
+
+def _analysis(result: AnalysisResult) -> list[str]:
+    methods = list(result.scores)
+    by_layer = {method: {score.layer: score for score in scores} for method, scores in result.scores.items()}
+    placed = {method: ranks(scores) for method, scores in result.scores.items()}
+    position = {layer: place for place, layer in enumerate(result.consensus, start=1)}
+    rows = [
+        [
+            str(layer.index),
+            *(f"{significant(by_layer[m][layer.index].value)} (#{placed[m][i]})" for m in methods),
+            f"#{position.get(layer.index, '-')}",
+        ]
+        for i, layer in enumerate(result.layers)
+    ]
+    header = ["layer", *(title(method) for method in methods), "consensus"]
+    units = ", ".join(f"{title(method)} in {unit}" for method, unit in result.units.items() if method in methods)
+    parts = [table(header, rows), f"#1 is the most important; {units}"]
+    if result.agreement.kendall_w is not None:
+        parts.append(f"agreement of the methods: Kendall's W = {result.agreement.kendall_w:.2f} (1 = the same order)")
+    if result.fidelity:
+        ordered = sorted(result.fidelity.items(), key=lambda item: -item[1].value)
+        shown = ", ".join(f"{title(name)} {estimate.value:.2f}" for name, estimate in ordered)
+        parts.append(f"fidelity (0 = random order, 1 = greedy): {shown}")
+    if result.believe:
+        parts.append(f"believe first: {title(result.believe)}")
+    return parts
+
+
+def _plan(result: PlanResult) -> list[str]:
+    name = result.metric
+    prediction = result.prediction
+    faster = prediction.dense_latency_ms.value / prediction.latency_ms.value
+    parts = [
+        f"remove layers {layers(result.remove)}; keep {layers(result.keep)}",
+        f"predicted: {count(prediction.parameters)} parameters, {prediction.disk_mb:.0f} MB, {faster:.1f}x as fast",
+        table(
+            ["chosen from", "removes", f"{title(name)} on select", "loss", f"{title(name)} on test"],
+            [
+                ["all layers", "none", *_outcomes(name, result.dense, result.dense_test)],
+                *([title(c.source), layers(c.remove), *_candidate(name, c)] for c in result.candidates),
+            ],
+        ),
+        f"{result.evaluations} sets of layers measured" + (", all there are" if result.exhaustive else ""),
+    ]
+    return parts + [f"not certain: {text}" for text in result.uncertain]
+
+
+def _candidate(name: str, candidate: Candidate) -> list[str]:
+    return _outcomes(name, candidate.select, candidate.test)
+
+
+def _outcomes(name: str, select: Outcome, test: Outcome | None) -> list[str]:
+    return [
+        with_interval(select.metric, name),
+        significant(select.loss.value),
+        with_interval(test.metric, name) if test else "-",
+    ]
+
+
+def _compression(run: Run, result: CompressionResult) -> list[str]:
+    proof = result.verified
+    checked = f"greatest difference of logits {proof.max_logit_difference:.1e}"
+    if proof.same_text is not None:
+        checked += ", same text" if proof.same_text else ", different text"
+    parts = [
+        f"removed layers {layers(result.removed)}; kept {layers(result.kept)}; saved as {result.format}",
+        f"verified in a fresh process: {checked}" if proof.reloaded_in_fresh_process else f"verified: {checked}",
+    ]
+    if healing := result.healing:
+        parts.append(f"healed by {healing.strategy}: best epoch {healing.best_epoch}, {duration(healing.seconds)}")
+    return [*parts, _measurements(run)]
+
+
+def _measurements(run: Run) -> str:
+    """Rows are quantities, columns what was measured."""
+    subjects = [name for name in SUBJECTS if any(m.subject == name for m in run.measurements)]
+    subjects += sorted({m.subject for m in run.measurements} - set(subjects))
+    keys = dict.fromkeys((m.name, m.split) for m in run.measurements)
+    if not keys:
+        return "nothing was measured"
+    rows = []
+    for name, split in keys:
+        found: list[Measurement | None] = [
+            next((m for m in run.measurements if (m.name, m.split, m.subject) == (name, split, s)), None)
+            for s in subjects
+        ]
+        n = next((m.n for m in found if m and m.n), None)
+        rows.append(
+            [title(name), *(with_interval(m) if m else "-" for m in found), split or "", f"n = {n}" if n else ""]
+        )
+    return table(["measured (95 % interval)", *subjects, "split", ""], rows)
+
+
+def _next(run: Run) -> str:
+    if run.status != "done":
+        return ""
+    data = run.data or "DATA"
+    match run.kind:
+        case "train":
+            return f"layerwise analyze {run.id} {data}"
+        case "analysis":
+            return f"layerwise plan {run.id} --ratio 2"
+        case "plan":
+            return f"layerwise compress {run.id}"
+        case "compression":
+            return f"layerwise report {run.id} --out report.html"
+    return ""

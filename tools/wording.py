@@ -1,0 +1,94 @@
+"""Numbers, intervals and durations as people read them."""
+
+from analyzers.records import Estimate, Measurement
+
+SHARES = {"accuracy", "f1"}  # shown as percentages
+WHOLE = {"parameters"}
+NAMES = {
+    "f1": "F1",
+    "latency_ms": "latency",
+    "peak_memory_mb": "peak memory",
+    "disk_mb": "size on disk",
+}
+
+
+def title(name: str) -> str:
+    """The name of a method, a measurement or a baseline in plain words."""
+    return NAMES.get(name, name.replace("_", " "))
+
+
+def number(value: float, name: str = "", unit: str = "") -> str:
+    """One value with its unit: `89.9 %`, `22.7 M`, `6.1 ms`, `0.281 nats`."""
+    if name in SHARES:
+        return f"{100 * value:.1f} %"
+    if name in WHOLE:
+        return count(value)
+    return f"{significant(value)} {unit}".strip()
+
+
+def significant(value: float) -> str:
+    """Three significant digits without an exponent where that stays readable."""
+    if value == 0:
+        return "0"
+    size = abs(value)
+    if 0.001 <= size < 1000:
+        return f"{value:#.3g}".rstrip(".")
+    return f"{value:,.0f}" if 1000 <= size < 1e7 else f"{value:.2e}"
+
+
+def count(value: float) -> str:
+    """A number of things: `455`, `22.7 M`, `1.2 G`."""
+    for size, letter in ((1e9, "G"), (1e6, "M")):
+        if abs(value) >= size:
+            return f"{value / size:.1f} {letter}"
+    return f"{value:,.0f}"
+
+
+def interval(low: float | None, high: float | None, name: str = "") -> str:
+    """`87.1 to 92.5`, in the unit of the value; empty where there is none."""
+    if low is None or high is None:
+        return ""
+    if name in SHARES:
+        return f"{100 * low:.1f} to {100 * high:.1f}"
+    return f"{significant(low)} to {significant(high)}"
+
+
+def with_interval(found: Measurement | Estimate, name: str = "", unit: str = "") -> str:
+    """`89.9 % (87.1 to 92.5)`."""
+    if isinstance(found, Measurement):
+        name, unit = found.name, found.unit
+    between = interval(found.low, found.high, name)
+    return number(found.value, name, unit) + (f" ({between})" if between else "")
+
+
+def layers(indexes: list[int]) -> str:
+    """`1, 3-5`; `none` for no layer."""
+    parts: list[str] = []
+    ordered = sorted(indexes)
+    start = 0
+    for position, index in enumerate(ordered):
+        if position + 1 == len(ordered) or ordered[position + 1] != index + 1:
+            first = ordered[start]
+            parts += (
+                [f"{first}-{index}"] if position - start > 1 else [str(each) for each in ordered[start : position + 1]]
+            )
+            start = position + 1
+    return ", ".join(parts) or "none"
+
+
+def duration(seconds: float) -> str:
+    """`0.4 s`, `12 s`, `3:04` (minutes and seconds) or `1:02:03`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+def size(amount: float) -> str:
+    """Bytes as `812 B`, `69.6 MB`."""
+    for limit, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if amount >= limit:
+            return f"{amount / limit:.1f} {unit}"
+    return f"{amount:.0f} B"
