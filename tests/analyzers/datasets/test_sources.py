@@ -54,7 +54,7 @@ def test_demo_without_labels_keeps_every_text(cache: Path):
 
 def test_damaged_demo_file(cache: Path):
     (cache / "vader" / "tweets_GroundTruth.txt").write_text("1\t2.5\tgood\n2\tbroken\n")
-    with pytest.raises(DataError, match="line 2 of .*tweets_GroundTruth.txt is damaged"):
+    with pytest.raises(DataError, match=r"line 2 of .*tweets_GroundTruth.txt is damaged"):
         load(parse_data("demo:tweets"), cache, Progress())
 
 
@@ -74,7 +74,7 @@ def test_amazon_from_a_local_copy(tmp_path: Path):
     assert len({example.group for example in dataset.examples}) == 4
     assert len(load(parse_data("amazon:Electronics"), tmp_path, Progress(), labelled=False).examples) == 5
     path.write_text(review(1.0) + "\nno json\n")
-    with pytest.raises(DataError, match="line 2 of .* is no review"):
+    with pytest.raises(DataError, match=r"line 2 of .* is no review"):
         load(parse_data("amazon:Electronics"), tmp_path, Progress())
 
 
@@ -131,7 +131,7 @@ def test_hub_out_of_reach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         raise ConnectionError("no route")
 
     monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", info)
-    with pytest.raises(AssetUnavailable, match="the hub is not in reach for hf:stanfordnlp/imdb; .*parquet:PATH"):
+    with pytest.raises(AssetUnavailable, match=r"the hub is not in reach for hf:stanfordnlp/imdb; .*parquet:PATH"):
         load(parse_data("hf:stanfordnlp/imdb"), tmp_path, Progress())
 
 
@@ -170,7 +170,7 @@ def test_hub_configuration_missing(hub_parts, tmp_path: Path, monkeypatch: pytes
         raise ValueError("Config name is missing.\nPlease pick one among: sst2, cola")
 
     monkeypatch.setattr("datasets.load_dataset", refuse)
-    with pytest.raises(UnknownData, match="Config name is missing. Please pick one among: sst2, cola"):
+    with pytest.raises(UnknownData, match=r"Config name is missing. Please pick one among: sst2, cola"):
         load(parse_data("hf:nyu-mll/glue"), tmp_path, Progress())
 
 

@@ -73,13 +73,13 @@ def test_columns_by_name_win(tmp_path: Path):
 def test_unknown_column_names_the_ones_that_exist(tmp_path: Path):
     path = csv(tmp_path, "text,label\na,1\nb,0\n")
     for option in ("text=body", "label=body", "group=body"):
-        with pytest.raises(UnknownColumn, match="no column 'body' in .*; there are: text, label"):
+        with pytest.raises(UnknownColumn, match=r"no column 'body' in .*; there are: text, label"):
             read(path, f"?{option}")
 
 
 def test_several_columns_may_be_the_text(tmp_path: Path):
     path = csv(tmp_path, "pros,cons,label\nso good,so bad,1\nall fine,too slow,0\n")
-    with pytest.raises(UnknownColumn, match="several columns .* could be the text; name it with .text=COLUMN"):
+    with pytest.raises(UnknownColumn, match=r"several columns .* could be the text; name it with .text=COLUMN"):
         read(path)
 
 

@@ -1,0 +1,386 @@
+"""Fit a model to a task, so that a run that was killed and taken up again ends exactly where an undisturbed one does.
+
+The folder of a training run holds `state.pt` (all that is needed to go on), `best.safetensors` (the weights of the best
+epoch so far) and `tensorboard/`. The first two are replaced whole or not at all.
+"""
+
+import pickle
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_model, save_model
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import OneCycleLR
+
+from analyzers.datasets.splits import Splits
+from analyzers.errors import Cancelled, DamagedRecord, NotFinite, StorageError, UsageError
+from analyzers.evaluation import losses_of, outcome
+from analyzers.layers import LayeredModel
+from analyzers.progress import Progress
+from analyzers.records import TrainEpoch, TrainRequest, TrainResult
+from analyzers.tasks import Batch, Task
+
+STATE = "state.pt"
+BEST = "best.safetensors"
+SAVE_EVERY = 60.0  # seconds between two states within an epoch
+
+_WARM_UP = 0.1  # share of the steps in which the learning rate rises
+_WEIGHT_DECAY = 0.01
+_CLIP = 1.0
+_POOL = 50  # batches whose examples are sorted by length together
+
+
+@dataclass
+class Position:
+    """Where a training run is, apart from the tensors."""
+
+    epoch: int = 1
+    step: int = 0  # batches done in this epoch
+    loss: float = 0.0  # sum over the examples of this epoch, nats
+    seconds: float = 0.0  # of this epoch
+    epochs: list[TrainEpoch] = field(default_factory=list)  # those that are finished
+    best_epoch: int = 0
+    done: bool = False
+
+
+def train(
+    model: Any,
+    task: Task,
+    tokenizer: Any,
+    splits: Splits,
+    settings: TrainRequest,
+    folder: Path,
+    progress: Progress,
+    *,
+    resume: bool = False,
+) -> TrainResult:
+    """Fit the model on the train split; on return it has the weights of the epoch that was best on the select split.
+
+    AdamW, one learning-rate cycle, gradients clipped to norm 1, stopped early after `settings.patience` epochs that
+    were no better. When the run is recorded, `discard_state` frees what only going on would need.
+
+    Args:
+        model: a transformers model with a head, on the device to train on.
+        task: gives batches and per-example losses.
+        tokenizer: of the model.
+        splits: fitted on `train`, chosen on `select`; `test` is not touched.
+        settings: epochs, batch size, learning rate and so on.
+        folder: of the run.
+        progress: ticks once a batch.
+        resume: go on from the state in the folder; with none there, start from the beginning.
+
+    Raises:
+        NotFinite: a loss or a gradient was NaN or infinite; names the batch.
+        UsageError: the state in the folder belongs to other settings or other data.
+        DamagedRecord: the state in the folder cannot be read.
+        StorageError: the disk is full; the last state is whole.
+        NoBlocks: the model has no stack of layers.
+        Cancelled: the user stopped it; the state is saved.
+    """
+    with _storage(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        return _Training(model, task, tokenizer, splits, settings, folder, progress).run(resume)
+
+
+def discard_state(folder: Path) -> None:
+    """Remove the files that only going on needs: about four times the size of the model."""
+    for name in (STATE, BEST):
+        (folder / name).unlink(missing_ok=True)
+
+
+def token_limit(model: Any, tokenizer: Any, wanted: int) -> int:
+    """The wanted number of tokens a text, or what the model has positions for."""
+    positions = getattr(model.config, "max_position_embeddings", None) or wanted
+    return int(min(wanted, positions, tokenizer.model_max_length))
+
+
+class _Training:
+    """One training run; every number that changes is in `at`, the model, the optimizer, the schedule or a generator."""
+
+    def __init__(
+        self,
+        model: Any,
+        task: Task,
+        tokenizer: Any,
+        splits: Splits,
+        settings: TrainRequest,
+        folder: Path,
+        progress: Progress,
+    ) -> None:
+        self.layered = LayeredModel(model)
+        self.model, self.task, self.tokenizer = model, task, tokenizer
+        self.settings, self.folder, self.progress, self.splits = settings, folder, progress, splits
+        limit = token_limit(model, tokenizer, settings.max_tokens)
+        self.rows = task.batches(splits.train, tokenizer, 1, limit)
+        self.lengths = [next(iter(row.inputs.values())).shape[1] for row in self.rows]
+        self.select = task.batches(splits.select, tokenizer, settings.batch_size, limit)
+        self.steps = -(-len(self.rows) // settings.batch_size)  # of one epoch
+        self.optimizer = torch.optim.AdamW(_parameter_groups(model), lr=settings.learning_rate, fused=True)
+        cycle = max(4, self.steps * settings.epochs)
+        self.schedule = OneCycleLR(
+            self.optimizer,
+            max_lr=settings.learning_rate,
+            total_steps=cycle,
+            pct_start=max(_WARM_UP, 1.5 / cycle),  # below 1 / cycle the rise would end before it began
+            cycle_momentum=False,
+        )
+        self.at = Position()
+        self.saved = time.monotonic()
+
+    def run(self, resume: bool) -> TrainResult:
+        _seed_all(self.settings.seed)
+        if not (resume and self._restore()):
+            discard_state(self.folder)
+        if not self.at.done:
+            try:
+                self._fit()
+            except Cancelled:  # raised between two batches: a good place to go on from
+                self._save()
+                raise
+            finally:
+                self.model.eval()
+        load_model(self.model, str(self.folder / BEST), device=str(self.layered.device))
+        return TrainResult(
+            task=self.task.name,
+            metric=self.task.metric,
+            labels=list(self.splits.labels),
+            layers=len(self.layered),
+            parameters=sum(parameter.numel() for parameter in self.model.parameters()),
+            epochs=self.at.epochs,
+            best_epoch=self.at.best_epoch,
+            stopped_early=len(self.at.epochs) < self.settings.epochs,
+        )
+
+    def _fit(self) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        before = (self.at.epoch - 1) * self.steps + self.at.step
+        remaining = self.settings.epochs * self.steps - before
+        again = before + 1 if before else None  # events from this step on are of work that was lost
+        with SummaryWriter(self.folder / "tensorboard", purge_step=again) as board:
+            if self.at.step == self.steps:  # stopped after the last batch of an epoch, before it was finished
+                self._finish_epoch(board)
+            for batch in self.progress.track(self._batches(), remaining, "training"):
+                rate = self.schedule.get_last_lr()[0]
+                loss = self._step(batch)
+                step = (self.at.epoch - 1) * self.steps + self.at.step
+                board.add_scalar("train/loss", loss, step)
+                board.add_scalar("train/learning_rate", rate, step)
+                if self.at.step == self.steps:
+                    self._finish_epoch(board)
+                elif time.monotonic() - self.saved > SAVE_EVERY:
+                    self._save()
+
+    def _batches(self) -> Iterator[Batch]:
+        """The batches that are still to be done. Their order follows from seed and epoch alone."""
+        while not self.at.done:
+            order = _order(self.lengths, self.settings, self.at.epoch)
+            for rows in order[self.at.step :]:
+                yield _joined([self.rows[row] for row in rows], self.tokenizer)
+
+    def _step(self, batch: Batch) -> float:
+        begin = time.perf_counter()
+        self.model.train()
+        losses = self.task.losses(self.model, batch.to(self.layered.device))  # (batch,)
+        loss = losses.mean()
+        self._check_finite(loss, "loss", batch)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), _CLIP)
+        self._check_finite(norm, "norm of the gradient", batch)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.schedule.step()
+        self.at.step += 1
+        self.at.loss += float(losses.detach().sum())
+        self.at.seconds += time.perf_counter() - begin
+        return loss.item()
+
+    def _check_finite(self, value: Tensor, what: str, batch: Batch) -> None:
+        if not torch.isfinite(value):
+            examples = ", ".join(str(int(index)) for index in batch.indices[:8])
+            raise NotFinite(
+                f"the {what} is {value.item()} in batch {self.at.step + 1} of epoch {self.at.epoch} "
+                f"(examples {examples} of the train split); try a --learning-rate below {self.settings.learning_rate:g}"
+            )
+
+    def _finish_epoch(self, board: Any) -> None:
+        begin = time.perf_counter()
+        self.model.eval()
+        found = outcome(self.task, losses_of(self.layered, self.task, self.select), self.settings.seed)
+        epoch = TrainEpoch(
+            epoch=self.at.epoch,
+            train_loss=self.at.loss / len(self.rows),
+            select=found,
+            seconds=round(self.at.seconds + time.perf_counter() - begin, 3),
+        )
+        if not self.at.best_epoch or self._better(epoch, self.at.epochs[self.at.best_epoch - 1]):
+            self.at.best_epoch = epoch.epoch
+            _replace_whole(self.folder / BEST, lambda path: save_model(self.model, str(path)))
+        self.at = replace(
+            self.at, epoch=epoch.epoch + 1, step=0, loss=0.0, seconds=0.0, epochs=[*self.at.epochs, epoch]
+        )
+        waited = epoch.epoch - self.at.best_epoch
+        self.at.done = epoch.epoch == self.settings.epochs or waited >= self.settings.patience
+        self._save()
+        for name, estimate in ((self.task.metric, found.metric), ("loss", found.loss)):
+            board.add_scalar(f"select/{name}", estimate.value, epoch.epoch * self.steps)
+        self.progress.say(
+            f"epoch {epoch.epoch} of {self.settings.epochs}: train loss {epoch.train_loss:.3f}; on select "
+            f"{self.task.metric} {found.metric.value:.4g}, loss {found.loss.value:.3f}"
+            + (" (best so far)" if not waited else "")
+        )
+
+    def _better(self, new: TrainEpoch, old: TrainEpoch) -> bool:
+        sign = 1 if self.task.higher_is_better else -1
+        return (sign * new.select.metric.value, -new.select.loss.value) > (
+            sign * old.select.metric.value,
+            -old.select.loss.value,
+        )
+
+    # --- going on later -------------------------------------------------------------------------------------------
+
+    def _belongs_to(self) -> dict[str, Any]:
+        hashes = {name: split.sha256 for name, split in self.splits.fingerprints.items()}
+        return {"settings": self.settings.model_dump(mode="json"), "splits": hashes}
+
+    def _save(self) -> None:
+        state = {
+            "belongs_to": self._belongs_to(),
+            "position": vars(self.at) | {"epochs": [epoch.model_dump() for epoch in self.at.epochs]},
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "random": _random_states(),
+        }
+        _replace_whole(self.folder / STATE, lambda path: _save_tensors(state, path))
+        self.saved = time.monotonic()
+
+    def _restore(self) -> bool:
+        path = self.folder / STATE
+        if not path.is_file():
+            self.progress.say("no state was saved yet; starting from the beginning")
+            return False
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            mine = state["belongs_to"] == self._belongs_to()
+            if mine:
+                self.model.load_state_dict(state["model"])
+                self.optimizer.load_state_dict(state["optimizer"])
+                self.schedule.load_state_dict(state["schedule"])
+                epochs = [TrainEpoch.model_validate(epoch) for epoch in state["position"]["epochs"]]
+                self.at = Position(**state["position"] | {"epochs": epochs})
+                _set_random_states(state["random"])
+            best_is_there = not self.at.best_epoch or (self.folder / BEST).is_file()
+        except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError, TypeError) as error:
+            raise DamagedRecord(
+                f"{path} is damaged ({type(error).__name__}); start anew: the same command without --resume"
+            ) from error
+        if not mine:
+            raise UsageError(
+                f"{path} was saved by another command or other data; repeat that command with --resume, or start "
+                "anew without it"
+            )
+        if not best_is_there:
+            raise DamagedRecord(f"{self.folder / BEST} is gone; start anew: the same command without --resume")
+        self.progress.say(f"going on with epoch {self.at.epoch}, batch {self.at.step + 1} of {self.steps}")
+        return True
+
+
+# --- batches ----------------------------------------------------------------------------------------------------------
+
+
+def _order(lengths: Sequence[int], settings: TrainRequest, epoch: int) -> list[list[int]]:
+    """Batches of row numbers: shuffled, sorted by length within pools to save padding, and shuffled as batches."""
+    shuffler = random.Random(f"{settings.seed} {epoch}")
+    rows = list(range(len(lengths)))
+    shuffler.shuffle(rows)
+    size = settings.batch_size
+    batches = []
+    for start in range(0, len(rows), size * _POOL):
+        pool = sorted(rows[start : start + size * _POOL], key=lambda row: lengths[row])
+        batches += [pool[first : first + size] for first in range(0, len(pool), size)]
+    shuffler.shuffle(batches)
+    return batches
+
+
+def _joined(rows: Sequence[Batch], tokenizer: Any) -> Batch:
+    """Single rows as one batch, padded to the longest."""
+    columns = {name: [row.inputs[name][0].tolist() for row in rows] for name in rows[0].inputs}
+    inputs = tokenizer.pad(columns, return_tensors="pt")
+    return Batch(dict(inputs), torch.cat([row.labels for row in rows]), torch.cat([row.indices for row in rows]))
+
+
+# --- parameters, random numbers, files --------------------------------------------------------------------------------
+
+
+def _parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
+    """Biases and the weights of norms have one dimension: they are not decayed."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return [
+        {"params": [parameter for parameter in trained if parameter.ndim >= 2], "weight_decay": _WEIGHT_DECAY},
+        {"params": [parameter for parameter in trained if parameter.ndim < 2], "weight_decay": 0.0},
+    ]
+
+
+def _seed_all(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def _random_states() -> dict[str, Any]:
+    """The states of all generators that a model may draw from, as what `weights_only` can load."""
+    legacy: Any = np.random.get_state()  # (name, keys, position, ...)
+    return {
+        "python": random.getstate(),
+        "numpy": [legacy[0], legacy[1].tolist(), *legacy[2:]],
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "mps": [torch.mps.get_rng_state()] if torch.backends.mps.is_available() else [],
+    }
+
+
+def _set_random_states(states: dict[str, Any]) -> None:
+    version, internal, gauss = states["python"]
+    random.setstate((version, tuple(internal), gauss))
+    name, keys, *rest = states["numpy"]
+    np.random.set_state((name, np.array(keys, dtype=np.uint32), *rest))
+    torch.set_rng_state(states["torch"])
+    if states["cuda"]:
+        torch.cuda.set_rng_state_all(states["cuda"])
+    for state in states["mps"]:
+        torch.mps.set_rng_state(state)
+
+
+def _replace_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Write beside the file, then take its place: whoever reads sees the old file or the new one."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        write(partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _save_tensors(state: dict[str, Any], path: Path) -> None:
+    with path.open("wb") as file:  # through a file of Python's own, a full disk is an OSError
+        torch.save(state, file)
+
+
+@contextmanager
+def _storage(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise StorageError(
+            f"cannot write to {folder}: {reason}; make room and go on with the same command and --resume"
+        ) from error
