@@ -323,10 +323,14 @@ def _tau(a: list[LayerScore], b: list[LayerScore]) -> float:
 def _curve(layers: int, quality: float) -> list[CurvePoint]:
     order = sorted(range(layers), key=lambda i: _importance(layers)[i])
     points = []
-    for gone in range(layers):
+    for gone in range(1, layers):
         share = gone / layers
         harm = share**2 * (1.6 - quality)
         points.append(
-            CurvePoint(removed=sorted(order[:gone]), loss=0.29 + 0.5 * harm, metric=max(0.5, 0.896 - 0.35 * harm))
+            CurvePoint(
+                removed=sorted(order[:gone]) if quality else [],
+                loss=0.29 + 0.5 * harm,
+                metric=max(0.5, 0.896 - 0.35 * harm),
+            )
         )
     return points
