@@ -19,16 +19,26 @@ from analyzers.records import (
     PlanResult,
     TrainEpoch,
 )
+from tools.figure_style import (
+    BLUE,
+    COLOURS,
+    GREEN,
+    GREY,
+    INK,
+    MARKERS,
+    ORANGE,
+    SUBJECTS,
+    axis_title,
+    capital,
+    error_bars,
+    finished,
+    interval_bars,
+    line_style,
+    log_if_wide,
+    scaled,
+    tick_step,
+)
 from tools.wording import SHARES, layers, significant, title, with_interval
-
-# Okabe and Ito: told apart with every kind of colour vision. Shape or dash differs too, for prints in grey.
-COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
-DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"]
-MARKERS = ["circle", "square", "diamond", "triangle-up", "cross", "star"]
-BLUE, ORANGE, GREEN = COLOURS[0], COLOURS[1], COLOURS[2]
-INK, GREY, PALE = "#1f2933", "#7b8794", "#e4e7eb"
-FONT = "system-ui, -apple-system, 'Segoe UI', 'Noto Sans', 'DejaVu Sans', sans-serif"
-SUBJECTS = {"dense": GREY, "compressed": ORANGE, "healed": BLUE}
 
 
 def scores_with_intervals(result: AnalysisResult) -> go.Figure:
@@ -36,7 +46,7 @@ def scores_with_intervals(result: AnalysisResult) -> go.Figure:
     methods = list(result.scores)
     columns = 1 if len(methods) == 1 else 2
     rows = -(-len(methods) // columns)
-    titles = [f"{_capital(m)}  ·  {result.units.get(m, '')}" for m in methods]
+    titles = [f"{capital(m)}  ·  {result.units.get(m, '')}" for m in methods]
     figure = make_subplots(
         rows=rows, cols=columns, subplot_titles=titles, horizontal_spacing=0.09, vertical_spacing=0.26 / rows
     )
@@ -45,18 +55,18 @@ def scores_with_intervals(result: AnalysisResult) -> go.Figure:
         figure.add_bar(
             x=[score.layer for score in scores],
             y=[score.value for score in scores],
-            error_y=_bars([(score.value, score.low, score.high) for score in scores]),
+            error_y=error_bars([(score.value, score.low, score.high) for score in scores]),
             marker_color=BLUE,
             customdata=[f"{significant(score.low)} to {significant(score.high)}" for score in scores],
             hovertemplate="layer %{x}: %{y:.4g} (%{customdata})<extra></extra>",
             row=number // columns + 1,
             col=number % columns + 1,
         )
-    figure.update_xaxes(dtick=_every(len(result.layers)), showgrid=False)
+    figure.update_xaxes(dtick=tick_step(len(result.layers)), showgrid=False)
     for column in range(1, columns + 1):
         figure.update_xaxes(title_text="layer", row=rows, col=column)
     figure.update_yaxes(nticks=5, rangemode="tozero")
-    return _finished(figure, 70 + 200 * rows, legend=False)
+    return finished(figure, 70 + 200 * rows, legend=False)
 
 
 def agreement_matrix(result: AnalysisResult) -> go.Figure:
@@ -82,17 +92,17 @@ def agreement_matrix(result: AnalysisResult) -> go.Figure:
     )
     figure.update_yaxes(autorange="reversed", showgrid=False, ticks="")
     figure.update_xaxes(showgrid=False, ticks="", side="bottom")
-    return _finished(figure, 130 + 46 * len(names), legend=False)
+    return finished(figure, 130 + 46 * len(names), legend=False)
 
 
 def deletion_curves(result: AnalysisResult) -> go.Figure:
     """Loss and metric while layers are removed in each method's order, against random order and the greedy oracle."""
-    figure = make_subplots(cols=2, subplot_titles=["Loss (lower is better)", _metric(result.metric)])
+    figure = make_subplots(cols=2, subplot_titles=["Loss (lower is better)", axis_title(result.metric)])
     # a point of the random curve is a mean over orders and names no layers
     first = min((len(c[0].removed) for name, c in result.curves.items() if c and name != "random"), default=1)
     for number, (name, curve) in enumerate(_methods_last(result.curves)):
-        line, marker = _style(name, number - 2)
-        for column, values in ((1, [p.loss for p in curve]), (2, [_scaled(result.metric, p.metric) for p in curve])):
+        line, marker = line_style(name, number - 2)
+        for column, values in ((1, [p.loss for p in curve]), (2, [scaled(result.metric, p.metric) for p in curve])):
             figure.add_scatter(
                 x=[first + step for step in range(len(curve))],
                 y=values,
@@ -107,9 +117,9 @@ def deletion_curves(result: AnalysisResult) -> go.Figure:
                 row=1,
                 col=column,
             )
-    _log_if_wide(figure, result.metric, [point.metric for curve in result.curves.values() for point in curve], 2)
-    figure.update_xaxes(title_text="layers removed", dtick=_every(len(result.layers)))
-    return _finished(figure, 400)
+    log_if_wide(figure, result.metric, [point.metric for curve in result.curves.values() for point in curve], 2)
+    figure.update_xaxes(title_text="layers removed", dtick=tick_step(len(result.layers)))
+    return finished(figure, 400)
 
 
 def frontier(plan: PlanResult) -> go.Figure:
@@ -118,8 +128,8 @@ def frontier(plan: PlanResult) -> go.Figure:
     figure = go.Figure()
     figure.add_scatter(
         x=[len(point.keep) for point in points],
-        y=[_scaled(plan.metric, point.select.metric.value) for point in points],
-        error_y=_interval([point.select.metric for point in points], plan.metric),
+        y=[scaled(plan.metric, point.select.metric.value) for point in points],
+        error_y=interval_bars([point.select.metric for point in points], plan.metric),
         name="best found for each size",
         mode="lines+markers",
         line={"color": BLUE, "width": 2},
@@ -130,7 +140,7 @@ def frontier(plan: PlanResult) -> go.Figure:
     for number, candidate in enumerate(_baselines(plan)):
         figure.add_scatter(
             x=[len(plan.layers) - len(candidate.remove)],
-            y=[_scaled(plan.metric, candidate.select.metric.value)],
+            y=[scaled(plan.metric, candidate.select.metric.value)],
             name=title(candidate.source),
             mode="markers",
             marker={
@@ -143,13 +153,13 @@ def frontier(plan: PlanResult) -> go.Figure:
         )
     figure.add_scatter(
         x=[len(plan.keep)],
-        y=[_scaled(plan.metric, plan.candidates[0].select.metric.value)] if plan.candidates else [],
+        y=[scaled(plan.metric, plan.candidates[0].select.metric.value)] if plan.candidates else [],
         name="the plan",
         mode="markers",
         marker={"size": 17, "color": ORANGE, "symbol": "star", "line": {"color": "white", "width": 1}},
         hovertemplate=f"the plan, removed: {layers(plan.remove)}<br>%{{y:.4g}}<extra></extra>",
     )
-    dense = _scaled(plan.metric, plan.dense.metric.value)
+    dense = scaled(plan.metric, plan.dense.metric.value)
     figure.add_scatter(
         x=[min((len(point.keep) for point in points), default=0), len(plan.layers)],
         y=[dense, dense],
@@ -158,10 +168,10 @@ def frontier(plan: PlanResult) -> go.Figure:
         line={"dash": "dot", "color": GREY, "width": 1.5},
         hovertemplate="all layers: %{y:.4g}<extra></extra>",
     )
-    _log_if_wide(figure, plan.metric, [point.select.metric.value for point in points])
-    figure.update_xaxes(title_text="layers kept", dtick=_every(len(plan.layers)))
-    figure.update_yaxes(title_text=f"{_metric(plan.metric)}, select split")
-    return _finished(figure, 400)
+    log_if_wide(figure, plan.metric, [point.select.metric.value for point in points])
+    figure.update_xaxes(title_text="layers kept", dtick=tick_step(len(plan.layers)))
+    figure.update_yaxes(title_text=f"{axis_title(plan.metric)}, select split")
+    return finished(figure, 400)
 
 
 def candidates(plan: PlanResult) -> go.Figure:
@@ -169,23 +179,26 @@ def candidates(plan: PlanResult) -> go.Figure:
     rows = list(reversed(plan.candidates))
     figure = go.Figure(
         go.Scatter(
-            x=[_scaled(plan.metric, row.select.metric.value) for row in rows],
+            x=[scaled(plan.metric, row.select.metric.value) for row in rows],
             y=list(range(len(rows))),
-            error_x=_interval([row.select.metric for row in rows], plan.metric),
+            error_x=interval_bars([row.select.metric for row in rows], plan.metric),
             mode="markers",
             marker={
                 "size": [14 if row is plan.candidates[0] else 9 for row in rows],
                 "color": [ORANGE if row is plan.candidates[0] else BLUE for row in rows],
                 "symbol": ["star" if row is plan.candidates[0] else "circle" for row in rows],
+                "opacity": 1,
             },
             customdata=[layers(row.remove) for row in rows],
             hovertemplate="%{x:.4g}, removed: %{customdata}<extra></extra>",
         )
     )
     names = [f"{title(row.source)}{' (the plan)' if row is plan.candidates[0] else ''}" for row in rows]
-    figure.update_yaxes(tickmode="array", tickvals=list(range(len(rows))), ticktext=names, showgrid=False)
-    figure.update_xaxes(title_text=f"{_metric(plan.metric)}, select split")
-    dense = _scaled(plan.metric, plan.dense.metric.value)
+    figure.update_yaxes(
+        tickmode="array", tickvals=list(range(len(rows))), ticktext=names, showgrid=False, zeroline=False
+    )
+    figure.update_xaxes(title_text=f"{axis_title(plan.metric)}, select split")
+    dense = scaled(plan.metric, plan.dense.metric.value)
     figure.add_scatter(
         x=[dense, dense],
         y=[-0.5, len(rows) - 0.2],
@@ -196,7 +209,7 @@ def candidates(plan: PlanResult) -> go.Figure:
         line={"dash": "dot", "color": GREY, "width": 1.5},
         hoverinfo="skip",
     )
-    return _finished(figure, 100 + 30 * max(len(rows), 3), legend=False)
+    return finished(figure, 100 + 30 * max(len(rows), 3), legend=False)
 
 
 def before_after(measurements: Sequence[Measurement]) -> go.Figure:
@@ -205,7 +218,7 @@ def before_after(measurements: Sequence[Measurement]) -> go.Figure:
     columns = min(3, max(1, len(names)))
     rows = -(-len(names) // columns)
     unit = {m.name: "%" if m.name in SHARES else m.unit for m in measurements}
-    titles = [f"{_capital(name)}{f'  ·  {unit[name]}' if unit[name] else ''}" for name in names]
+    titles = [f"{capital(name)}{f'  ·  {unit[name]}' if unit[name] else ''}" for name in names]
     figure = make_subplots(
         rows=rows, cols=columns, subplot_titles=titles, horizontal_spacing=0.12, vertical_spacing=0.3 / rows
     )
@@ -213,8 +226,8 @@ def before_after(measurements: Sequence[Measurement]) -> go.Figure:
         found = [m for m in measurements if m.name == name][::-1]
         figure.add_bar(
             y=[m.subject for m in found],
-            x=[_scaled(name, m.value) for m in found],
-            error_x=_interval([Estimate(value=m.value, low=m.low, high=m.high) for m in found], name),
+            x=[scaled(name, m.value) for m in found],
+            error_x=interval_bars([Estimate(value=m.value, low=m.low, high=m.high) for m in found], name),
             orientation="h",
             width=0.62,
             marker_color=[SUBJECTS.get(m.subject, GREEN) for m in found],
@@ -229,12 +242,12 @@ def before_after(measurements: Sequence[Measurement]) -> go.Figure:
         )
     figure.update_xaxes(rangemode="tozero", nticks=4)
     figure.update_yaxes(showgrid=False)
-    return _finished(figure, 60 + 140 * rows, legend=False)
+    return finished(figure, 60 + 140 * rows, legend=False)
 
 
 def training_curve(epochs: Sequence[TrainEpoch | HealingEpoch], best_epoch: int, metric: str) -> go.Figure:
     """Loss and metric by epoch; a vertical line marks the checkpoint that was kept."""
-    figure = make_subplots(cols=2, subplot_titles=["Loss", f"{_metric(metric)}, select split"])
+    figure = make_subplots(cols=2, subplot_titles=["Loss", f"{axis_title(metric)}, select split"])
     x = [epoch.epoch for epoch in epochs]
     series = [
         (1, "train split", [epoch.train_loss for epoch in epochs], None, GREY, "dash"),
@@ -242,7 +255,7 @@ def training_curve(epochs: Sequence[TrainEpoch | HealingEpoch], best_epoch: int,
         (
             2,
             title(metric),
-            [_scaled(metric, e.select.metric.value) for e in epochs],
+            [scaled(metric, e.select.metric.value) for e in epochs],
             [e.select.metric for e in epochs],
             BLUE,
             "solid",
@@ -252,7 +265,7 @@ def training_curve(epochs: Sequence[TrainEpoch | HealingEpoch], best_epoch: int,
         figure.add_scatter(
             x=x,
             y=values,
-            error_y=_interval(intervals, metric if column == 2 else "") if intervals else None,
+            error_y=interval_bars(intervals, metric if column == 2 else "") if intervals else None,
             name=name,
             mode="lines+markers",
             line={"color": colour, "dash": dash, "width": 2},
@@ -263,7 +276,7 @@ def training_curve(epochs: Sequence[TrainEpoch | HealingEpoch], best_epoch: int,
         )
     figure.update_xaxes(title_text="epoch", dtick=max(1, len(x) // 10))
     figure.add_vline(x=best_epoch, line={"dash": "dot", "color": ORANGE, "width": 2})
-    return _finished(figure, 310)
+    return finished(figure, 310)
 
 
 def tower(stack: Sequence[Layer], removed: Sequence[int]) -> go.Figure:
@@ -281,9 +294,8 @@ def tower(stack: Sequence[Layer], removed: Sequence[int]) -> go.Figure:
             name=f"{state} ({len(indexes)})",
             width=0.86,
             marker={
-                "color": BLUE if stays else "#ffffff",
+                "color": BLUE if stays else "#fde8d9",
                 "line": {"color": BLUE if stays else ORANGE, "width": 2},
-                "pattern": {"shape": "" if stays else "/", "fgcolor": ORANGE, "size": 7, "solidity": 0.25},
             },
             text=[str(index) for index in indexes],
             textposition="inside",
@@ -296,86 +308,12 @@ def tower(stack: Sequence[Layer], removed: Sequence[int]) -> go.Figure:
     figure.update_yaxes(visible=False, range=[0, 1.02])
     figure.update_xaxes(visible=False, range=[-0.7, len(stack) - 0.3])
     figure.update_layout(barmode="overlay")
-    return _finished(figure, 120, margin={"l": 10, "r": 10, "t": 36, "b": 8})
-
-
-# --- small parts ------------------------------------------------------------------------------------------------------
-
-
-def _finished(
-    figure: go.Figure, height: int, *, legend: bool = True, margin: dict[str, int] | None = None
-) -> go.Figure:
-    figure.update_layout(
-        template="none",
-        height=height,
-        autosize=True,
-        showlegend=legend,
-        font={"family": FONT, "size": 12, "color": INK},
-        margin=margin or {"l": 60, "r": 20, "t": 60 if legend else 40, "b": 50},
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.08, "x": 0},
-        hoverlabel={"bgcolor": "white", "font": {"color": INK}},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        dragmode=False,
-    )
-    figure.update_xaxes(gridcolor=PALE, zerolinecolor=PALE, automargin=True)
-    figure.update_yaxes(gridcolor=PALE, zerolinecolor=GREY, automargin=True)
-    figure.update_annotations(font_size=13)
-    return figure
-
-
-def _bars(values: Sequence[tuple[float, float | None, float | None]], factor: float = 1.0) -> dict[str, object]:
-    """Error bars; intervals need not be symmetric."""
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [0.0 if high is None else max(high - value, 0) * factor for value, _, high in values],
-        "arrayminus": [0.0 if low is None else max(value - low, 0) * factor for value, low, _ in values],
-        "color": INK,
-        "thickness": 1.2,
-        "width": 3,
-    }
-
-
-def _interval(estimates: Sequence[Estimate], name: str) -> dict[str, object]:
-    return _bars([(e.value, e.low, e.high) for e in estimates], 100.0 if name in SHARES else 1.0)
-
-
-def _scaled(name: str, value: float) -> float:
-    return 100 * value if name in SHARES else value
-
-
-def _metric(name: str) -> str:
-    return f"{_capital(name)} (%)" if name in SHARES else _capital(name)
-
-
-def _capital(name: str) -> str:
-    text = title(name)
-    return text[0].upper() + text[1:]
-
-
-def _every(count: int) -> int:
-    return 1 if count <= 12 else 2 if count <= 24 else 5
-
-
-def _style(name: str, number: int) -> tuple[dict[str, object], dict[str, object]]:
-    if name == "random":
-        return {"color": GREY, "dash": "dot", "width": 2}, {"size": 4}
-    if name == "greedy":
-        return {"color": INK, "dash": "dash", "width": 2}, {"size": 4}
-    line = {"color": COLOURS[number % len(COLOURS)], "dash": DASHES[number // len(COLOURS) % len(DASHES)], "width": 2}
-    return line, {"size": 7, "symbol": MARKERS[number % len(MARKERS)]}
+    return finished(figure, 120, margin={"l": 10, "r": 10, "t": 36, "b": 8})
 
 
 def _methods_last(curves: dict[str, list[CurvePoint]]) -> list[tuple[str, list[CurvePoint]]]:
     first = [(name, curves.get(name, [])) for name in ("random", "greedy")]
     return first + [(name, curve) for name, curve in curves.items() if name not in ("random", "greedy")]
-
-
-def _log_if_wide(figure: go.Figure, name: str, values: Sequence[float], column: int | None = None) -> None:
-    """A perplexity easily grows a hundredfold; on a linear axis everything else would lie flat on the ground."""
-    if name not in SHARES and values and min(values) > 0 and max(values) > 20 * min(values):
-        figure.update_yaxes(type="log", row=None if column is None else 1, col=column)
 
 
 def _baselines(plan: PlanResult) -> list[Candidate]:

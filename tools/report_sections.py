@@ -97,12 +97,12 @@ def fidelity(runs: list[Run]) -> Section:
             )
             steps = max(len(curve) for curve in result.curves.values())
             first = min((len(c[0].removed) for name, c in result.curves.items() if c and name != "random"), default=1)
-            body = [
-                [title(name), *(significant(p.loss) for p in curve), *[""] * (steps - len(curve))]
-                for name, curve in result.curves.items()
+            rows_of_loss = [
+                [str(first + k), *(significant(c[k].loss) if k < len(c) else "" for c in result.curves.values())]
+                for k in range(steps)
             ]
-            header = ["order", *(str(first + step) for step in range(steps))]
-            blocks.append(Table(header, body, run.id, "Loss after so many layers are removed"))
+            header = ["removed", *(title(name) for name in result.curves)]
+            blocks.append(Table(header, rows_of_loss, run.id, "Loss after so many layers are removed, by order"))
     return Section("fidelity", "Which method to believe", blocks + (_explained(["fidelity"]) if blocks else []))
 
 
@@ -166,7 +166,7 @@ def _score_table(run: Run, result: AnalysisResult) -> Table:
         for method, found in ordered.items():
             score = found[position]
             between = f"{significant(score.low)} to {significant(score.high)}"
-            cells.append(f"{significant(score.value)} ({between}) #{placed[method][position]}")
+            cells.append(f"{significant(score.value)}  #{placed[method][position]}\n{between}")
         rows.append([str(layer.index), *cells, f"#{place.get(layer.index, '-')}"])
     header = ["layer", *(f"{title(m)} ({result.units.get(m, '')})" for m in result.scores), "consensus"]
     return Table(header, rows, run.id, "#1 is the most important; higher scores mean more important")
@@ -230,19 +230,17 @@ def _plan(run: Run, plan: PlanResult) -> list[Block]:
 def _compression(run: Run, result: CompressionResult) -> list[Block]:
     proof = result.verified
     text = {True: "the same", False: "different", None: "not a language model"}[proof.same_text]
-    by_name: dict[str, list[Bars]] = {}
+    by_name: dict[str, Bars] = {}
     for m in run.measurements:
-        chart = by_name.setdefault(m.name, [Bars(title(m.name), m.name, m.unit, [])])[0]
-        chart.rows.append(bar(m.subject, m))
+        by_name.setdefault(m.name, Bars(title(m.name), m.name, m.unit, [])).rows.append(bar(m.subject, m))
     blocks: list[Block] = [
-        Facts([Fact(f"Removed layers {layers(result.removed)}; kept {layers(result.kept)}.", run.id)]),
-        Chart(
-            "Before and after",
-            figures.before_after(run.measurements),
-            [chart for charts in by_name.values() for chart in charts],
-            run.id,
-        ),
-        measured(run, "Measured before and after"),
+        Facts([Fact(f"Removed layers {layers(result.removed)}; kept {layers(result.kept)}.", run.id)])
+    ]
+    if run.measurements:
+        charts = list(by_name.values())
+        blocks.append(Chart("Before and after", figures.before_after(run.measurements), charts, run.id))
+        blocks.append(measured(run, "Measured before and after"))
+    blocks.append(
         Table(
             ["verification", "result"],
             [
@@ -252,8 +250,8 @@ def _compression(run: Run, result: CompressionResult) -> list[Block]:
                 ["generated text", text],
             ],
             run.id,
-        ),
-    ]
+        )
+    )
     if healing := result.healing:
         how = f"Healing by {healing.strategy}: {duration(healing.seconds)}, epoch {healing.best_epoch} was kept."
         blocks.append(Facts([Fact(how, run.id)]))

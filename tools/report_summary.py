@@ -48,9 +48,9 @@ def tiles(runs: list[Run]) -> list[Tile]:
 
 
 def certainty(runs: list[Run]) -> list[Fact]:
-    """How sure the rest is, in sentences."""
+    """How sure the rest is, in sentences; what was done last comes first."""
     facts: list[Fact] = []
-    for run in runs:
+    for run in reversed(runs):
         match run.result:
             case AnalysisResult() as analysis:
                 facts += _agreement(run, analysis)
@@ -141,8 +141,8 @@ def _agreement(run: Run, analysis: AnalysisResult) -> list[Fact]:
 
 
 def _plan(run: Run, plan: PlanResult) -> list[Fact]:
-    how = "every set of that size" if plan.exhaustive else "the best of those measured"
-    facts = [Fact(f"{plan.evaluations} sets of layers were measured on the select split: {how}.", run.id)]
+    how = "the plan is the best of all sets of its size" if plan.exhaustive else "not all that there are"
+    facts = [Fact(f"{plan.evaluations} sets of layers were measured on the select split; {how}.", run.id)]
     chosen = plan.candidates[0] if plan.candidates else None
     if chosen and chosen.test:
         facts.append(

@@ -6,6 +6,8 @@ SHARES = {"accuracy", "f1"}  # shown as percentages
 WHOLE = {"parameters"}
 NAMES = {
     "f1": "F1",
+    "fisher": "Fisher",
+    "shap": "SHAP",
     "latency_ms": "latency",
     "peak_memory_mb": "peak memory",
     "disk_mb": "size on disk",
@@ -31,9 +33,9 @@ def significant(value: float) -> str:
     if value == 0:
         return "0"
     size = abs(value)
-    if 0.001 <= size < 1000:
+    if 0.001 <= size < 999.5:
         return f"{value:#.3g}".rstrip(".")
-    return f"{value:,.0f}" if 1000 <= size < 1e7 else f"{value:.2e}"
+    return f"{value:,.0f}" if 999.5 <= size < 1e7 else f"{value:.2e}"
 
 
 def count(value: float) -> str:
