@@ -31,7 +31,7 @@ def settings(runs: list[Run]) -> Section:
         )
     ]
     for run in runs:
-        rows = [["seed", str(run.seed)], *([name, _text(value)] for name, value in run.settings.items())]
+        rows = [[name, _text(value)] for name, value in ({"seed": run.seed} | run.settings).items()]
         blocks.append(Table(["setting", "value"], rows, run.id))
     return Section("settings", "Runs and settings", blocks)
 
