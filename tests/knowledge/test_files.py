@@ -22,14 +22,19 @@ def test_an_open_reader_keeps_the_old_content(tmp_path: Path) -> None:
 def test_an_interrupted_write_changes_nothing(tmp_path: Path, problem: type[BaseException]) -> None:
     path = tmp_path / "file"
     write_whole(path, b"old")
-    with pytest.raises(problem), whole(path) as temporary:
-        temporary.write_bytes(b"half")
-        raise problem
+
+    def interrupted() -> None:
+        with whole(path) as temporary:
+            temporary.write_bytes(b"half")
+            raise problem
+
+    with pytest.raises(problem):
+        interrupted()
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_folder_that_is_a_file_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(StorageError, match="cannot write .*file/inside"):
+    with pytest.raises(StorageError, match=r"cannot write .*file/inside"):
         write_whole(tmp_path / "file" / "inside", b"x")
