@@ -1,4 +1,3 @@
-import os
 import random
 import resource
 import signal
@@ -324,8 +323,6 @@ def test_minilm_on_the_amazon_reviews(tmp_path: Path, tmp_path_factory: pytest.T
     from analyzers.datasets import load
     from analyzers.references import parse_data, parse_model
 
-    if os.environ.get("LAYERWISE_SKIP_TRAINING"):
-        pytest.skip("LAYERWISE_SKIP_TRAINING is set")
     cache = tmp_path_factory.getbasetemp() / "real-cache"
     data = load(parse_data("demo:amazon"), cache, Progress())
     splits = split(data, 0)
