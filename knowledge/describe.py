@@ -12,9 +12,9 @@ from analyzers.records import (
 # English and Chinese, so that a question in either finds the run.
 KINDS = {
     "train": "training, fine-tuning a model. 训练 微调 模型",
-    "analysis": "analysis of layer importance: which layers matter. 分析 层 重要性",
-    "plan": "plan of which layers to remove, pruning candidates. 剪枝 计划 方案 删除 层",
-    "compression": "compression: the smaller, compressed, pruned, faster model. 压缩 剪枝 更小 更快 的 模型",
+    "analysis": "analysis of layer importance: which layers matter. 分析 哪些层重要 层的重要性",
+    "plan": "plan of which layers to remove, pruning candidates. 剪枝方案 计划 删除哪些层",
+    "compression": "compression: the smaller, compressed, pruned, faster model. 压缩后的小模型 剪枝后的模型 更小 更快",
     "evaluation": "evaluation: quality and speed, measured. 评估 测试 准确率",
 }
 
