@@ -1,24 +1,24 @@
 """Every error a user can meet. Each message says what was given, what is allowed, what to do next.
 
-    LayerwiseError                 exit code 1
-    ├── UsageError                 exit code 2: what was asked for is not allowed
-    │   ├── UnknownMethod
-    │   ├── UnknownModel
-    │   ├── UnknownData
-    │   ├── UnknownColumn
-    │   ├── UnknownRun
-    │   └── BadTarget              a ratio, a number of layers or a drop that the model cannot meet
-    ├── DataError                  the data cannot be used: no rows, one class, no text
-    │   └── NoLabels               the method or the task needs labels and the data has none
-    ├── ModelError                 the model cannot be used as asked
-    │   ├── NoBlocks               no stack of repeated blocks was found
-    │   └── NotFinite              a loss or a score was NaN or infinite
-    ├── AssetUnavailable           a download did not arrive or is not what it should be
-    ├── StorageError               the disk is full or not writable
-    │   └── DamagedRecord          a record or an artifact is not what was written
-    ├── VerificationFailed         a saved model does not do what the model in memory did
-    ├── LanguageModelError         the chat's language model cannot be reached or used
-    └── Cancelled                  exit code 3: the user stopped it
+LayerwiseError                 exit code 1
+├── UsageError                 exit code 2: what was asked for is not allowed
+│   ├── UnknownMethod
+│   ├── UnknownModel
+│   ├── UnknownData
+│   ├── UnknownColumn
+│   ├── UnknownRun
+│   └── BadTarget              a ratio, a number of layers or a drop that the model cannot meet
+├── DataError                  the data cannot be used: no rows, one class, no text
+│   └── NoLabels               the method or the task needs labels and the data has none
+├── ModelError                 the model cannot be used as asked
+│   ├── NoBlocks               no stack of repeated blocks was found
+│   └── NotFinite              a loss or a score was NaN or infinite
+├── AssetUnavailable           a download did not arrive or is not what it should be
+├── StorageError               the disk is full or not writable
+│   └── DamagedRecord          a record or an artifact is not what was written
+├── VerificationFailed         a saved model does not do what the model in memory did
+├── LanguageModelError         the chat's language model cannot be reached or used
+└── Cancelled                  exit code 3: the user stopped it
 """
 
 

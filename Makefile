@@ -1,0 +1,43 @@
+# One list of commands for people and CI. Each target sets up what it needs: a Python 3.11+ and a package index suffice.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: setup demo test check unit real fix bench clean
+
+setup: $(READY)
+
+# torch first and alone: pip would otherwise look at builds of several GB while it resolves the rest.
+$(READY): constraints.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+# The main job as one conversation with the built-in planner; everything it makes lies in the folder demo/.
+demo: setup
+	$(BIN)/layerwise chat --llm offline --home demo --session demo --once "Train minilm on the Amazon demo reviews, then tell me which layers I can drop to make it twice as fast, and do it"
+	$(BIN)/layerwise chat --llm offline --home demo --session demo --once "Which method should I believe?"
+	$(BIN)/layerwise chat --llm offline --home demo --session demo --once "Write a report"
+	@echo "Ask more:  $(BIN)/layerwise chat --llm offline --home demo --session demo"
+
+test: check unit real
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+unit: setup
+	$(BIN)/pytest -m "not real"
+
+real: setup
+	$(BIN)/pytest -m real
+
+fix: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv demo .pytest_cache .mypy_cache .ruff_cache
