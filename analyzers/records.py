@@ -30,7 +30,7 @@ class Measurement(Record):
     """One measured number with its 95 % interval."""
 
     name: str  # accuracy f1 loss perplexity latency_ms throughput peak_memory_mb disk_mb parameters ...
-    subject: str  # what was measured: "dense", "compressed", "healed", ...
+    subject: str  # what was measured: "dense", "compressed" (before healing), "healed", ...
     split: str | None = None  # train, select or test; None where no data was involved
     value: float
     low: float | None = None
@@ -258,7 +258,11 @@ class Run(Record):
     def measured(self, name: str, subject: str | None = None, split: str | None = None) -> Measurement | None:
         """The first measurement of that name, subject and split, or None."""
         for measurement in self.measurements:
-            if measurement.name == name and subject in (None, measurement.subject) and split in (None, measurement.split):
+            if (
+                measurement.name == name
+                and subject in (None, measurement.subject)
+                and split in (None, measurement.split)
+            ):
                 return measurement
         return None
 
@@ -317,7 +321,7 @@ class AnalyzeRequest(Request):
     model: str
     data: str
     methods: tuple[str, ...] = ("all",)
-    samples: int = Field(default=128, ge=8)  # calibration examples, taken from the train split
+    samples: int | None = Field(default=None, ge=8)  # calibration examples; None: 256 texts, or 16 windows
     max_tokens: int = Field(default=128, ge=8)
     batch_size: int = Field(default=16, ge=1)
 
@@ -331,11 +335,15 @@ class PlanRequest(Request):
     keep: int | None = None
     max_drop: float | None = None
     budget: int = Field(default=64, ge=1)  # subsets that may be measured
+    samples: int | None = Field(default=None, ge=8)  # of the select split; None: up to 1024 texts, or 32 windows
 
     @model_validator(mode="after")
     def _one_target(self) -> Self:
         if len(self.target()) != 1:
-            raise BadTarget("a plan needs exactly one of --ratio R, --keep N, --max-drop D; for half the layers: --ratio 2")
+            raise BadTarget(
+                f"{len(self.target())} targets were given; a plan needs exactly one of --ratio R, --keep N, --max-drop D: "
+                "for half the layers use --ratio 2"
+            )
         return self
 
     def target(self) -> dict[str, float]:

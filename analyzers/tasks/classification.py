@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from analyzers.datasets import Example
 from analyzers.errors import NoLabels
-from analyzers.tasks.contract import Batch, Scores
+from analyzers.tasks.contract import Batch, Scores, chosen_rows
 
 
 class Classification:
@@ -20,7 +20,13 @@ class Classification:
     labelled: ClassVar[bool] = True
 
     def batches(
-        self, examples: Sequence[Example], tokenizer: Any, batch_size: int, max_tokens: int
+        self,
+        examples: Sequence[Example],
+        tokenizer: Any,
+        batch_size: int,
+        max_tokens: int,
+        samples: int | None = None,
+        seed: int = 0,
     ) -> list[Batch]:
         """Texts of similar length together, so that little is padded.
 
@@ -29,12 +35,16 @@ class Classification:
         """
         if any(example.label is None for example in examples):
             raise NoLabels("the data has no labels; classification needs a label column: name it with ?label=COLUMN")
+        if samples is not None and samples < len(examples):
+            examples = [examples[row] for row in chosen_rows(len(examples), samples, seed)]
         tokens = tokenizer([example.text for example in examples], truncation=True, max_length=max_tokens)
         order = np.argsort([len(ids) for ids in tokens["input_ids"]], kind="stable")
         batches = []
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
-            inputs = tokenizer.pad({name: [column[row] for row in rows] for name, column in tokens.items()}, return_tensors="pt")
+            inputs = tokenizer.pad(
+                {name: [column[row] for row in rows] for name, column in tokens.items()}, return_tensors="pt"
+            )
             labels = torch.tensor([examples[row].label for row in rows])
             batches.append(Batch(dict(inputs), labels, torch.as_tensor(rows.copy())))
         return batches

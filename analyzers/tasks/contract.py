@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -45,16 +45,45 @@ class Scores(NamedTuple):
     hit: Tensor  # share of right predictions, 0 to 1
 
 
+def chosen_rows(count: int, samples: int, seed: int) -> list[int]:
+    """So many of `count` rows at random, in their order."""
+    return sorted(np.random.default_rng(seed).choice(count, samples, replace=False).tolist())
+
+
 class Task(Protocol):
-    name: ClassVar[str]
-    metric: ClassVar[str]
-    higher_is_better: ClassVar[bool]
-    labelled: ClassVar[bool]  # examples need a label
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def metric(self) -> str: ...
+
+    @property
+    def higher_is_better(self) -> bool: ...
+
+    @property
+    def labelled(self) -> bool:
+        """Whether examples need a label."""
+        ...
 
     def batches(
-        self, examples: Sequence[Example], tokenizer: Any, batch_size: int, max_tokens: int
+        self,
+        examples: Sequence[Example],
+        tokenizer: Any,
+        batch_size: int,
+        max_tokens: int,
+        samples: int | None = None,
+        seed: int = 0,
     ) -> list[Batch]:
-        """Examples as batches of similar length. Language modelling makes windows: one row is one window."""
+        """Examples as batches of similar length. Language modelling makes windows: one row is one window.
+
+        Args:
+            examples: of one split.
+            tokenizer: of the model.
+            batch_size: rows of a batch.
+            max_tokens: longer texts are cut; windows have exactly so many.
+            samples: take only so many rows, at random.
+            seed: of that choice.
+        """
         ...
 
     def scores(self, model: torch.nn.Module, batch: Batch, **replaced: Tensor) -> Scores:

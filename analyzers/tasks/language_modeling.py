@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from analyzers.datasets import Example
 from analyzers.errors import DataError
-from analyzers.tasks.contract import Batch, Scores
+from analyzers.tasks.contract import Batch, Scores, chosen_rows
 
 
 class LanguageModeling:
@@ -22,7 +22,13 @@ class LanguageModeling:
     labelled: ClassVar[bool] = False
 
     def batches(
-        self, examples: Sequence[Example], tokenizer: Any, batch_size: int, max_tokens: int
+        self,
+        examples: Sequence[Example],
+        tokenizer: Any,
+        batch_size: int,
+        max_tokens: int,
+        samples: int | None = None,
+        seed: int = 0,
     ) -> list[Batch]:
         """Full windows of `max_tokens` tokens, never across two groups.
 
@@ -35,6 +41,8 @@ class LanguageModeling:
                 f"no text of {max_tokens} tokens in {len(examples)} examples; language modelling reads windows of that "
                 "length: give longer texts or a smaller --max-tokens"
             )
+        if samples is not None and samples < len(windows):
+            windows = [windows[row] for row in chosen_rows(len(windows), samples, seed)]
         ids = torch.tensor(windows)  # (windows, tokens)
         return [
             Batch(

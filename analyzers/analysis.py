@@ -1,0 +1,119 @@
+"""The whole of one analysis: scores of several methods, their agreement, their fidelity, their consensus."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from analyzers.coalitions import Coalitions
+from analyzers.consensus import agreement, consensus, order_of
+from analyzers.fidelity import measure_fidelity
+from analyzers.importance import choose
+from analyzers.importance.engine import Engine
+from analyzers.layers import LayeredModel
+from analyzers.models import Loaded
+from analyzers.progress import Progress
+from analyzers.records import AnalysisResult
+from analyzers.tasks import Batch
+
+SAMPLES = {"classification": 256, "language_modeling": 16}  # calibration examples where none are asked for
+
+
+def analyze(
+    loaded: Loaded,
+    calibration: Sequence[Batch],
+    held_out: Sequence[Batch],
+    methods: tuple[str, ...],
+    seed: int,
+    progress: Progress,
+) -> AnalysisResult:
+    """Score every layer with every method, then measure which method to believe.
+
+    Args:
+        loaded: the model.
+        calibration: batches of the train split; scores are computed on them.
+        held_out: batches of the select split; deletion curves are measured on them.
+        methods: names, or ("all",).
+        seed: of probes, permutations, random orders and intervals.
+        progress: ticks in every step.
+
+    Raises:
+        UnknownMethod: a name that no method has.
+        NoBlocks: the model has no stack of layers.
+        NotFinite: a score is NaN or infinite.
+        Cancelled: the user stopped it.
+    """
+    chosen = choose(methods)
+    layered = LayeredModel(loaded.model)
+    engine = Engine(layered, loaded.task, loaded.tokenizer, calibration, seed, progress)
+    scores = {method.id: method.score(engine) for method in chosen}
+    coalitions = Coalitions(layered, loaded.task, held_out)
+    fidelity = measure_fidelity(coalitions, {name: order_of(found) for name, found in scores.items()}, seed, progress)
+    best = max(fidelity.values, key=lambda name: fidelity.values[name].value)
+    engine.diagnostics["calibration_examples"] = float(engine.examples)
+    engine.diagnostics["held_out_examples"] = float(sum(len(batch) for batch in held_out))
+    engine.diagnostics["evaluations"] = float(engine.coalitions.evaluations + coalitions.evaluations)
+    return AnalysisResult(
+        task=loaded.task.name,
+        metric=loaded.task.metric,
+        layers=layered.layers,
+        scores=scores,
+        units={method.id: method.unit for method in chosen},
+        agreement=agreement(scores),
+        fidelity=fidelity.values,
+        curves=fidelity.curves,
+        consensus=consensus(scores, fidelity.values),
+        believe=best if fidelity.values[best].value > 0 else None,
+        diagnostics=engine.diagnostics,
+    )
+
+
+class Analyzer:
+    """Layer importance of one model, for use from Python. Nothing is recorded; `layerwise analyze` keeps a run."""
+
+    def __init__(self, model_name: str, cache: Path, device: torch.device) -> None:
+        self.model_name, self.cache, self.device = model_name, cache, device
+
+    def analyze_importance(
+        self,
+        data: str,
+        *,
+        methods: tuple[str, ...] = ("all",),
+        samples: int | None = None,
+        max_tokens: int = 128,
+        batch_size: int = 16,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> AnalysisResult:
+        """Scores, agreement and fidelity on a data set.
+
+        Args:
+            data: a reference such as demo:amazon or csv:reviews.csv.
+            methods: names of importance methods, or ("all",).
+            samples: calibration examples from the train split; None: 256 texts, 16 windows for a language model.
+            max_tokens: of a text, or of a window.
+            batch_size: rows of a forward pass.
+            seed: of the splits and of everything that is drawn.
+            progress: told how far it is.
+
+        Raises:
+            LayerwiseError: see `analyzers.errors`.
+        """
+        from analyzers import datasets
+        from analyzers.datasets.splits import split
+        from analyzers.models import is_language_model, load, match_labels
+        from analyzers.references import parse_data, parse_model
+
+        progress = progress or Progress()
+        reference = parse_model(self.model_name)
+        labelled = not is_language_model(reference, self.cache, progress)
+        splits = split(datasets.load(parse_data(data), self.cache, progress, labelled), seed)
+        loaded = load(reference, self.cache, self.device, progress)
+        splits = match_labels(splits, loaded)
+        calibration, held_out = (
+            loaded.task.batches(
+                part, loaded.tokenizer, batch_size, max_tokens, samples or SAMPLES[loaded.task.name], seed
+            )
+            for part in (splits.train, splits.select)
+        )
+        return analyze(loaded, calibration, held_out, methods, seed, progress)

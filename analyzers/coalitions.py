@@ -1,0 +1,133 @@
+"""Losses of a model with some of its layers skipped, each set of kept layers measured once.
+
+Ablation, SHAP, deletion curves and the plan search ask for the same sets, so they share one memo. Within a batch the sets
+are walked like a prefix tree: what two sets have in common before they part is computed once.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from analyzers.errors import NotFinite
+from analyzers.layers import LayeredModel
+from analyzers.progress import Progress
+from analyzers.tasks import Batch, Task
+
+Kept = frozenset[int]
+
+
+@dataclass(frozen=True)
+class Losses:
+    """What a model did on each example; all of shape (examples,)."""
+
+    loss: np.ndarray  # nats
+    weight: np.ndarray
+    hit: np.ndarray
+
+
+class Coalitions:
+    """Measures sets of kept layers on fixed batches, and remembers what it measured."""
+
+    def __init__(self, layered: LayeredModel, task: Task, batches: Sequence[Batch]) -> None:
+        self.layered = layered
+        self.task = task
+        self.batches = batches
+        self.everything: Kept = frozenset(range(len(layered)))
+        self._measured: dict[Kept, Losses] = {}
+        self._examples = sum(len(batch) for batch in batches)
+
+    @property
+    def evaluations(self) -> int:
+        """How many different sets were measured."""
+        return len(self._measured)
+
+    def known(self) -> list[Kept]:
+        return list(self._measured)
+
+    def __getitem__(self, kept: Kept) -> Losses:
+        return self.measure([kept])[0]
+
+    def metric(self, kept: Kept) -> float:
+        losses = self[kept]
+        return self.task.metric_of(losses.loss, losses.weight, losses.hit)
+
+    def mean_loss(self, kept: Kept) -> float:
+        """Mean loss over examples in nats (over tokens for a language model: windows are of one length)."""
+        return float(self[kept].loss.mean())
+
+    def measure(
+        self, sets: Iterable[Kept], progress: Progress | None = None, step: str = "measuring sets of layers"
+    ) -> list[Losses]:
+        """Losses of each set, in the order given.
+
+        Raises:
+            NotFinite: the complete model has a loss that is NaN or infinite.
+            Cancelled: the user stopped; sets that were finished before this call stay remembered.
+        """
+        wanted = list(sets)
+        new = sorted(set(wanted) - self._measured.keys(), key=self._skip_first)
+        if new:
+            found = np.zeros((3, len(new), self._examples), dtype=np.float64)
+            batches = (progress or Progress()).track(self.batches, len(self.batches), step)
+            for batch in batches:
+                on_device = batch.to(self.layered.device)
+                for row, scores in enumerate(self._walk(on_device, new)):
+                    found[:, row, batch.indices.numpy()] = torch.stack(scores).double().cpu().numpy()
+            for row, kept in enumerate(new):
+                self._check(kept, found[0, row])
+                self._measured[kept] = Losses(*found[:, row])
+        return [self._measured[kept] for kept in wanted]
+
+    def _skip_first(self, kept: Kept) -> tuple[bool, ...]:
+        # Sets that skip a layer come before those that keep it: a hidden state is then needed by fewer later sets, and
+        # ablation of all layers holds one hidden state, not one for each layer.
+        return tuple(layer in kept for layer in range(len(self.layered)))
+
+    @torch.no_grad()
+    def _walk(self, batch: Batch, sets: Sequence[Kept]) -> Iterable[tuple[Tensor, Tensor, Tensor]]:
+        """Scores of each set on one batch. `branches` holds the hidden states at which later sets part from this one."""
+        paths = [self._skip_first(kept) for kept in sets]
+        shared = [_common_prefix(a, b) for a, b in pairwise(paths)]  # with the next set
+        branches: dict[int, Tensor] = {}
+        for row, kept in enumerate(sets):
+            common = shared[row - 1] if row else 0
+            branches = {depth: hidden for depth, hidden in branches.items() if depth <= common}
+            start = max(branches, default=0)
+            wanted = {depth for depth in _falling_minima(shared[row:]) if depth > start}
+            skip = {layer for layer in range(start, len(paths[row])) if layer not in kept}
+            with self.layered.skipping(skip), self._from(start, branches), self.layered.watching_inputs(wanted) as seen:
+                scores = self.task.scores(self.layered.model, batch)
+            branches.update(seen)
+            yield scores
+
+    def _from(self, start: int, branches: dict[int, Tensor]):  # type: ignore[no-untyped-def] # noqa: ANN202
+        return self.layered.replaying(start, branches[start] if start else torch.empty(0))
+
+    def _check(self, kept: Kept, loss: np.ndarray) -> None:
+        if kept == self.everything and not np.isfinite(loss).all():
+            example = int(np.flatnonzero(~np.isfinite(loss))[0])
+            raise NotFinite(
+                f"the loss of example {example} is {loss[example]} with all layers in place; scores need finite losses: "
+                "look at that text, or train the model again with a lower --learning-rate"
+            )
+
+
+def _common_prefix(a: Sequence[bool], b: Sequence[bool]) -> int:
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=True)) if x != y), len(a))
+
+
+def _falling_minima(depths: Iterable[int]) -> set[int]:
+    """Each depth that is smaller than all before it: where later sets branch off the current one."""
+    minima: set[int] = set()
+    lowest: float = float("inf")
+    for depth in depths:
+        if depth < lowest:
+            minima.add(depth)
+            lowest = depth
+        if depth == 0:
+            break
+    return minima - {0}

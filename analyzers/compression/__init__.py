@@ -1,0 +1,1 @@
+"""Making the smaller model: surgery, healing, export, verification."""

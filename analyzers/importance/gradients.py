@@ -1,0 +1,159 @@
+"""Per-example gradient statistics of each block, from one backward pass a batch.
+
+The gradient of one example with respect to a linear weight is the sum over tokens of an outer product, g aᵀ with
+activations a and output gradients g. Its squared norm is Σₜₜ' (aₜ·aₜ')(gₜ·gₜ'), so it needs no per-example gradient in
+memory (Goodfellow 2015, https://arxiv.org/abs/1510.01799; for sequences Li et al. 2021, https://arxiv.org/abs/2110.05679).
+Other parts (norms, …) are differentiated example by example with vmap. Where neither holds (a part used twice, a part
+that does not keep the batch axis) every example gets a backward pass of its own: slower and always right. Which way is
+right is not assumed: the first examples are computed both ways.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
+from transformers.pytorch_utils import Conv1D
+
+from analyzers.layers import LayeredModel, frozen
+from analyzers.progress import Progress
+from analyzers.tasks import Batch, Task
+
+CHECKED = 2  # examples that are computed both ways
+TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class GradientStatistics:
+    """Of the gradient of each example's loss with respect to each block's parameters; both (examples, layers)."""
+
+    squared_norm: np.ndarray  # ‖∇θ loss‖², nats²
+    inner: np.ndarray  # Σ θ·∇θ loss, nats: the first-order change of the loss when the parameters go to zero
+
+
+class _NotSeparable(Exception):
+    """The fast way does not apply to a part of the model."""
+
+
+def per_example_gradients(
+    layered: LayeredModel, task: Task, batches: Sequence[Batch], progress: Progress
+) -> GradientStatistics:
+    """Gradient statistics of every example and block, in one sweep over the data."""
+    count = sum(len(batch) for batch in batches)
+    found = np.zeros((2, count, len(layered)))
+    measure = _way(layered, task, batches[0].rows(0, CHECKED), progress)
+    for batch in progress.track(batches, len(batches), "gradients of each example"):
+        found[:, batch.indices.numpy()] = measure(layered, task, batch.to(layered.device)).double().cpu().numpy()
+    return GradientStatistics(squared_norm=found[0], inner=found[1])
+
+
+def _way(layered: LayeredModel, task: Task, batch: Batch, progress: Progress) -> Callable[..., Tensor]:
+    batch = batch.to(layered.device)
+    slow = one_by_one(layered, task, batch)
+    try:
+        fast = together(layered, task, batch)
+    except _NotSeparable as reason:
+        progress.say(f"gradients one example at a time: {reason}")
+        return one_by_one
+    scale = slow.abs().amax(dim=(1, 2), keepdim=True)
+    if ((fast - slow).abs() > TOLERANCE * slow.abs() + 1e-6 * scale).any():
+        progress.say("gradients one example at a time: the model shares parameters between parts")
+        return one_by_one
+    return together
+
+
+def together(layered: LayeredModel, task: Task, batch: Batch) -> Tensor:
+    """One backward pass for the batch. (2, batch, layers): squared norms and inner products."""
+    total = torch.zeros(2, len(batch), len(layered), device=layered.device)
+    handles = []
+    used: set[nn.Module] = set()
+
+    def watch(layer: int) -> Callable[..., None]:
+        def forward_hook(
+            module: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor], output: Tensor
+        ) -> None:
+            given = args[0] if args and not kwargs else None
+            if module in used or not isinstance(output, Tensor) or given is None or len(args) != 1:
+                raise _NotSeparable(f"{type(module).__name__} is called in a way of its own")
+            if output.shape[0] != len(batch) or given.shape[0] != len(batch):
+                raise _NotSeparable(f"{type(module).__name__} does not keep the examples apart")
+            used.add(module)
+            activations = given.detach()
+
+            def backward_hook(gradient: Tensor) -> None:
+                total[:, :, layer] += torch.stack(_contribution(module, activations, gradient))
+
+            output.register_hook(backward_hook)
+
+        return forward_hook
+
+    for block in layered.blocks:
+        for part in block.module.modules():
+            if any(True for _ in part.parameters(recurse=False)):
+                handles.append(part.register_forward_hook(watch(block.index), with_kwargs=True))
+    with layered.differentiating_activations():
+        try:
+            loss = task.losses(layered.model, batch).sum()
+        finally:
+            for handle in handles:  # before the backward pass, which calls some parts again
+                handle.remove()
+        loss.backward()
+    return total
+
+
+def one_by_one(layered: LayeredModel, task: Task, batch: Batch) -> Tensor:
+    """A backward pass for each example. (2, batch, layers): the reference for `together`."""
+    parameters = [list(block.module.parameters()) for block in layered.blocks]
+    rows = []
+    with frozen(layered.model), torch.enable_grad():
+        for group in parameters:
+            for parameter in group:
+                parameter.requires_grad_(True)
+        for row in range(len(batch)):
+            loss = task.losses(layered.model, batch.rows(row, row + 1)).sum()
+            flat = [parameter for group in parameters for parameter in group]
+            gradients = iter(torch.autograd.grad(loss, flat, allow_unused=True, materialize_grads=True))
+            rows.append([_statistics((p, next(gradients)) for p in group) for group in parameters])
+    return torch.tensor(rows, device=layered.device).permute(2, 0, 1)
+
+
+def _statistics(pairs: Iterable[tuple[Tensor, Tensor]]) -> tuple[float, float]:
+    norm = inner = 0.0
+    for parameter, gradient in pairs:
+        norm += float(gradient.pow(2).sum())
+        inner += float((parameter.detach() * gradient).sum())
+    return norm, inner
+
+
+def _contribution(module: nn.Module, activations: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """Squared norm and inner product of each example, (batch,), from one part of a block."""
+    if isinstance(module, nn.Linear | Conv1D):
+        return _linear(module, activations, gradient)
+    parameters = {name: parameter.detach() for name, parameter in module.named_parameters(recurse=False)}
+
+    def projected(weights: dict[str, Tensor], a: Tensor, g: Tensor) -> Tensor:
+        return (functional_call(module, weights, (a.unsqueeze(0),)) * g.unsqueeze(0)).sum()
+
+    each = vmap(grad(projected), in_dims=(None, 0, 0))(parameters, activations, gradient)  # name -> (batch, ...)
+    norms = [value.flatten(1).pow(2).sum(1) for value in each.values()]
+    inners = [(value * parameters[name]).flatten(1).sum(1) for name, value in each.items()]
+    return torch.stack(norms).sum(0), torch.stack(inners).sum(0)
+
+
+def _linear(module: nn.Linear | Conv1D, activations: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    a = activations.reshape(len(activations), -1, activations.shape[-1])  # (batch, tokens, in)
+    g = gradient.reshape(len(gradient), -1, gradient.shape[-1])  # (batch, tokens, out)
+    tokens, width_in, width_out = a.shape[1], a.shape[2], g.shape[2]
+    if tokens * (width_in + width_out) < width_in * width_out:
+        norm = ((a @ a.mT) * (g @ g.mT)).sum((1, 2))
+    else:
+        norm = (g.mT @ a).pow(2).sum((1, 2))
+    weight = module.weight if isinstance(module, nn.Linear) else module.weight.T  # (out, in)
+    inner = ((a @ weight.detach().T) * g).sum((1, 2))
+    if module.bias is not None:
+        bias = g.sum(1)  # (batch, out)
+        norm = norm + bias.pow(2).sum(1)
+        inner = inner + (bias * module.bias.detach()).sum(1)
+    return norm, inner

@@ -1,0 +1,49 @@
+"""Shapley values of the blocks."""
+
+import warnings
+
+import numpy as np
+
+from analyzers.importance.engine import Engine
+from analyzers.importance.registry import importance_method
+from analyzers.records import LayerScore
+
+EVALUATIONS = 256  # asked for at the most, as whole permutations; repeated sets cost nothing
+
+
+@importance_method(
+    "shap",
+    title="SHAP",
+    unit="nats",
+    cost="about 256 sets of layers, measured once each",
+    source="https://arxiv.org/abs/1705.07874",
+)
+def shapley(engine: Engine) -> list[LayerScore]:
+    """Shapley value of the block in the game v(kept blocks) = −loss.
+
+    By shap's permutation explainer, forwards and backwards through each random order, so the values add up to
+    v(all blocks) − v(none). The interval is over examples; it does not hold the sampling of orders.
+
+    Raises:
+        NotFinite: the loss of a set of blocks is NaN or infinite.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # shap imports parts of matplotlib and numba that warn
+        import shap
+
+    layers = len(engine.layered)
+
+    def value(masks: np.ndarray) -> np.ndarray:
+        """−loss of each example for each mask: (masks, examples)."""
+        sets = [frozenset(np.flatnonzero(mask).tolist()) for mask in masks]
+        return -np.stack([losses.loss for losses in engine.coalitions.measure(sets, engine.progress, "shap")])
+
+    permutations = max(1, EVALUATIONS // (2 * layers + 1))
+    explainer = shap.explainers.Permutation(value, shap.maskers.Independent(np.zeros((1, layers))), seed=engine.seed)
+    explanation = explainer(np.ones((1, layers)), max_evals=permutations * (2 * layers + 1), silent=True)
+    values = explanation.values[0]  # (layers, examples)
+    everything = engine.coalitions.everything
+    gap = engine.coalitions[frozenset()].loss - engine.coalitions[everything].loss - values.sum(0)
+    engine.diagnostics["shap_efficiency_error"] = float(np.abs(gap).max())
+    engine.diagnostics["shap_permutations"] = float(permutations)
+    return engine.scores("shap", values.T)
