@@ -18,6 +18,8 @@ class Workspace(BaseModel):
 
     home: Path
     cache: Path
+    device: str = "auto"
+    threads: int | None = None  # None: as many as torch takes by itself
 
     @cached_property
     def runs(self) -> RunStore:

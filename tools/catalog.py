@@ -1,0 +1,254 @@
+"""The workflows and the run history as LangChain tools.
+
+A tool's content is compact JSON that a language model can read; its artifact is the ids of the runs it names, no more.
+An error of ours or of a library becomes a message for the model; only `Cancelled` ends the turn.
+"""
+
+import json
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from langchain_core.tools import BaseTool, StructuredTool
+from pydantic import BaseModel, Field, create_model
+
+from analyzers.errors import UsageError
+from analyzers.progress import Progress
+from analyzers.records import (
+    AnalyzeRequest,
+    CompressRequest,
+    EvaluateRequest,
+    Kind,
+    PlanRequest,
+    Request,
+    Run,
+    TrainRequest,
+)
+from tools.facts import base_model, brief, facts
+from tools.workspace import Workspace
+
+Answer = tuple[str, list[str]]  # content, artifact
+WORKFLOWS = ("train_model", "analyze_layers", "plan_compression", "compress_model", "evaluate_model")
+
+_DESCRIPTIONS = {
+    "model": "demo:minilm, demo:smollm2, a Hugging Face id, a local folder, gguf:PATH, or a run id: the model it produced",
+    "data": "demo:amazon, demo:movie, demo:nyt, demo:tweets, csv:PATH, jsonl:PATH, parquet:PATH or hf:NAME, as the user named it",
+    "seed": "seed of splits, sampling and training",
+    "epochs": "passes over the training split; for a compression, epochs of healing",
+    "batch_size": "examples a step",
+    "learning_rate": "peak of the one-cycle schedule",
+    "max_tokens": "texts are cut after so many tokens",
+    "patience": "epochs without a better model before training stops",
+    "from_scratch": "path of a YAML file with a small configuration: train a new encoder instead of fine-tuning",
+    "methods": "ids of importance methods, or all",
+    "samples": "calibration examples, taken from the train split",
+    "analysis": "run id of the analysis, e.g. analysis-k3v9qd",
+    "ratio": "layers now / layers kept; 2 halves the model",
+    "keep": "number of layers to keep",
+    "max_drop": "largest allowed fall of the metric on the select split, as a fraction: 0.02",
+    "budget": "subsets of layers that may be measured",
+    "plan": "run id of the plan, e.g. plan-81mzna",
+    "heal": "distill: short training with the dense model as teacher; none: leave the weights as they are",
+    "export": "format of the saved model",
+}
+
+
+class _Nothing(BaseModel):
+    """No arguments."""
+
+
+class _RunName(BaseModel):
+    run: str = Field(description="run id, e.g. analysis-k3v9qd")
+
+
+class _RunNames(BaseModel):
+    runs: list[str] = Field(min_length=2, description="two or more run ids")
+
+
+class _Listing(BaseModel):
+    kind: Kind | None = Field(default=None, description="only runs of this kind")
+    model: str | None = Field(default=None, description="only runs that started from this model")
+    limit: int = Field(default=10, ge=1, le=50, description="how many, the newest first")
+
+
+class _Search(BaseModel):
+    query: str = Field(min_length=1, description="what to look for, in words")
+    limit: int = Field(default=5, ge=1, le=20)
+
+
+class _Report(BaseModel):
+    runs: list[str] = Field(min_length=1, description="run ids to report on")
+    format: Literal["html", "md", "json"] = "html"
+
+
+class _Topic(BaseModel):
+    name: str = Field(description="id of an importance method, or fidelity, agreement, plan, healing, ...")
+
+
+def catalog(workspace: Workspace, progress: Callable[[], Progress] = Progress) -> list[BaseTool]:
+    """The tools of a conversation.
+
+    Args:
+        workspace: where they read and write.
+        progress: makes the progress for one call; its `cancel` stops the workflow at its next tick.
+    """
+    return _Catalog(workspace, progress).tools()
+
+
+class _Catalog:
+    def __init__(self, workspace: Workspace, progress: Callable[[], Progress]) -> None:
+        self._workspace = workspace
+        self._progress = progress
+        self._one_at_a_time = threading.Lock()  # a model may ask for two workflows at once; they share the machine
+
+    def tools(self) -> list[BaseTool]:
+        return [
+            _tool("train_model", self.train, _arguments(TrainRequest, resume=_resume()),
+                  "Fine-tune a model on labelled texts and measure it on the test split. Takes minutes."),
+            _tool("analyze_layers", self.analyze, _arguments(AnalyzeRequest),
+                  "Score how important each layer is by several methods, and how far the methods agree. Takes minutes. "
+                  "The model must have a head for the task: train it first, or give the run id of a training."),
+            _tool("plan_compression", self.plan, _arguments(PlanRequest),
+                  "Find which layers to remove, by measuring subsets. Needs an analysis and exactly one of ratio, keep, "
+                  "max_drop."),
+            _tool("compress_model", self.compress, _arguments(CompressRequest),
+                  "Remove the layers of a plan for good, save and verify the smaller model, heal it, measure it."),
+            _tool("evaluate_model", self.evaluate, _arguments(EvaluateRequest),
+                  "Measure quality, speed and size of a model on the test split of a data set."),
+            _tool("write_report", self.report, _Report, "Write one file with charts about runs."),
+            _tool("list_runs", self.list_runs, _Listing, "The newest runs."),
+            _tool("search_runs", self.search_runs, _Search, "Find runs by meaning."),
+            _tool("show_run", self.show_run, _RunName, "Everything that one run measured."),
+            _tool("compare_runs", self.compare_runs, _RunNames, "Settings and measurements of runs side by side."),
+            _tool("explain_method", self.explain_method, _Topic, "What a method or a result means and when it misleads."),
+            _tool("list_capabilities", self.list_capabilities, _Nothing, "Importance methods, models and data sets."),
+        ]  # fmt: skip
+
+    def train(self, resume: bool = False, **arguments: Any) -> Answer:
+        from tools import workflows
+
+        request = TrainRequest(**arguments)
+        return self._run(lambda progress: workflows.train(request, self._workspace, progress, resume=resume))
+
+    def analyze(self, **arguments: Any) -> Answer:
+        from tools import workflows
+
+        request = AnalyzeRequest(**arguments)
+        return self._run(lambda progress: workflows.analyze(request, self._workspace, progress))
+
+    def plan(self, **arguments: Any) -> Answer:
+        from tools import workflows
+
+        request = PlanRequest(**arguments)
+        return self._run(lambda progress: workflows.plan(request, self._workspace, progress))
+
+    def compress(self, **arguments: Any) -> Answer:
+        from tools import workflows
+
+        request = CompressRequest(**arguments)
+        return self._run(lambda progress: workflows.compress(request, self._workspace, progress))
+
+    def evaluate(self, **arguments: Any) -> Answer:
+        from tools import workflows
+
+        request = EvaluateRequest(**arguments)
+        return self._run(lambda progress: workflows.evaluate(request, self._workspace, progress))
+
+    def report(self, runs: list[str], format: str = "html") -> Answer:
+        from tools import workflows
+
+        stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+        folder = self._workspace.home / "reports"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = workflows.report(runs, folder / f"{runs[-1]}-{stamp}.{format}", self._workspace)
+        return _json({"report": str(path), "runs": runs}), runs
+
+    def list_runs(self, kind: Kind | None = None, model: str | None = None, limit: int = 10) -> Answer:
+        store = self._workspace.runs
+        found = [run for run in store.list(kind=kind) if model in (None, run.model, base_model(run, store))][:limit]
+        return _json({"runs": [brief(run, store) for run in found]}), [run.id for run in found]
+
+    def search_runs(self, query: str, limit: int = 5) -> Answer:
+        store = self._workspace.runs
+        hits = store.search(query, limit=limit)
+        rows = [{**brief(hit.run, store), "similarity": round(hit.score, 2)} for hit in hits]
+        return _json({"query": query, "runs": rows}), [hit.run.id for hit in hits]
+
+    def show_run(self, run: str) -> Answer:
+        store = self._workspace.runs
+        return _json(facts(store.get(run), store)), [run]
+
+    def compare_runs(self, runs: list[str]) -> Answer:
+        from knowledge.comparison import compare
+
+        compared = compare([self._workspace.runs.get(run) for run in runs])
+        return _json(compared.model_dump(mode="json")), runs
+
+    def explain_method(self, name: str) -> Answer:
+        from knowledge.notes import names, note
+
+        about = {method["id"]: method for method in _methods()}.get(name, {})
+        if not about and name not in names():
+            known = dict.fromkeys([*(method["id"] for method in _methods()), *names()])
+            raise UsageError(f"nothing is known about {name!r}; there are: {', '.join(known)}")
+        explained = note(name) if name in names() else None
+        texts = explained.model_dump(include={"title", "title_zh", "text", "text_zh", "sources"}) if explained else {}
+        return _json({"name": name, **about, **texts}), []
+
+    def list_capabilities(self) -> Answer:
+        from analyzers.datasets import sources
+        from analyzers.datasets.demo import DEMO_SETS
+        from analyzers.references import DEMO_MODELS, MODEL_FORMS
+
+        known = {
+            "methods": _methods(),
+            "models": [{"id": f"demo:{name}", "about": about} for name, about in DEMO_MODELS.items()],
+            "model_forms": list(MODEL_FORMS),
+            "datasets": [{"id": f"demo:{name}", "about": about} for name, about in DEMO_SETS.items()],
+            "data_forms": [source.form for source in sources()],
+        }
+        return _json(known), []
+
+    def _run(self, workflow: Callable[[Progress], Run]) -> Answer:
+        progress = self._progress()
+        with self._one_at_a_time:
+            progress.check()
+            run = workflow(progress)
+        return _json(facts(run, self._workspace.runs)), [run.id]
+
+
+def _tool(name: str, function: Callable[..., Answer], schema: type[BaseModel], description: str) -> BaseTool:
+    return StructuredTool.from_function(
+        function, name=name, description=description, args_schema=schema, response_format="content_and_artifact"
+    )
+
+
+def _arguments(request: type[Request], **more: Any) -> type[BaseModel]:
+    """The fields of a request with their defaults and limits, described for a language model.
+
+    Limits that concern several fields are left to the request itself, whose errors say what to do next.
+    """
+    fields: dict[str, Any] = {}
+    for name, field in request.model_fields.items():
+        limits = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+        fields[name] = (
+            limits,
+            Field(default=field.default, description=_DESCRIPTIONS.get(name, name.replace("_", " "))),
+        )
+    return create_model(f"{request.__name__}Arguments", **fields, **more)
+
+
+def _resume() -> Any:
+    return (bool, Field(default=False, description="go on with the same training that was interrupted"))
+
+
+def _methods() -> list[dict[str, Any]]:
+    from analyzers.importance import methods
+
+    names = ("id", "title", "unit", "cost", "source", "summary")
+    return [{name: getattr(method, name) for name in names} for method in methods()]
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,100 @@
+"""What workflows start from: a model, its data in splits, and where both come from."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from analyzers import datasets
+from analyzers.datasets.splits import Splits, split
+from analyzers.errors import DataError, ModelError, UnknownModel
+from analyzers.models import Loaded, is_language_model, load, match_labels, pick_device
+from analyzers.progress import Progress
+from analyzers.records import Run
+from analyzers.references import ModelReference, parse_data, parse_model
+from tools.workspace import Workspace
+
+MODEL_FOLDER = "model"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    loaded: Loaded
+    splits: Splits
+    split_seed: int
+    parents: list[str]
+    device: torch.device
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the record of a run keeps beside its request."""
+        return {"split_seed": self.split_seed}
+
+
+def open_inputs(
+    model: str, data: str, seed: int, workspace: Workspace, progress: Progress, *, new_head: bool = False
+) -> Inputs:
+    """Open a model and its data.
+
+    A model that a run made is measured on the splits that it was made with, whatever the seed: with others, texts that it
+    was trained on would be in its test split.
+
+    Args:
+        model: a model reference or the id of a run.
+        data: a data reference.
+        seed: of the splits, where the model comes from no run on this data.
+        workspace: holds the runs and the cache.
+        progress: told about downloads.
+        new_head: give an encoder a new head for the classes of the data.
+
+    Raises:
+        LayerwiseError: see `analyzers.errors`; nothing was recorded.
+    """
+    device = use_device(workspace)
+    reference, parent = resolve(model, workspace)
+    data_reference = parse_data(data)
+    split_seed = seed
+    if parent is not None and parent.data == data:
+        split_seed = int(parent.settings.get("split_seed", parent.seed))
+    labelled = not is_language_model(reference, workspace.cache, progress)
+    splits = split(datasets.load(data_reference, workspace.cache, progress, labelled), split_seed)
+    if parent is not None and parent.data == data:
+        _check_unchanged(splits, parent)
+    labels = splits.labels if new_head and labelled else ()
+    loaded = load(reference, workspace.cache, device, progress, labels=labels, seed=seed)
+    return Inputs(loaded, match_labels(splits, loaded), split_seed, [parent.id] if parent else [], device)
+
+
+def use_device(workspace: Workspace) -> torch.device:
+    """The device of the workspace, with its number of threads set."""
+    if workspace.threads:
+        torch.set_num_threads(workspace.threads)
+    return pick_device(workspace.device)
+
+
+def resolve(model: str, workspace: Workspace) -> tuple[ModelReference, Run | None]:
+    """A run id becomes the folder of the model that the run made.
+
+    Raises:
+        UnknownModel, UnknownRun: nothing of that name.
+        ModelError: the run made no model, or did not finish.
+    """
+    reference = parse_model(model)
+    if reference.kind != "run":
+        return reference, None
+    run = workspace.runs.get(reference.value)
+    folder = workspace.runs.folder(run.id) / MODEL_FOLDER
+    if run.kind not in ("train", "compression"):
+        raise UnknownModel(f"{run.id} made no model, it is of the kind {run.kind}; its model is: {run.model}")
+    if run.status != "done" or not folder.is_dir():
+        raise ModelError(f"{run.id} is {run.status} and has no model; run it again: {run.command}")
+    return ModelReference(kind="folder", value=str(folder), text=model), run
+
+
+def _check_unchanged(splits: Splits, parent: Run) -> None:
+    changed = [name for name, part in parent.splits.items() if splits.fingerprints[name].sha256 != part.sha256]
+    if changed:
+        raise DataError(
+            f"{parent.data} is not what it was when {parent.id} used it (other texts in: {', '.join(changed)}); bring the "
+            f"old file back, or start again with: {parent.command}"
+        )

@@ -1,0 +1,118 @@
+"""Around the work of a workflow: the record of its run, from the start to whatever end it takes."""
+
+import hashlib
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from analyzers.errors import Cancelled, LayerwiseError
+from analyzers.records import Artifact, Environment, Kind, Measurement, Record, Request, Run, Split, new_run_id, now
+from tools.workspace import Workspace
+
+PACKAGES = ("torch", "transformers", "captum", "shap", "scikit-learn", "scipy", "numpy", "tokenizers", "layerwise")
+
+
+@dataclass
+class Recording:
+    """What a workflow fills in while it works."""
+
+    run: Run
+    folder: Path
+    measurements: list[Measurement] = field(default_factory=list)
+    result: Record | None = None
+    finished: Run = field(init=False)  # there once the block has ended without an error
+
+
+@contextmanager
+def recording(
+    workspace: Workspace,
+    kind: Kind,
+    request: Request,
+    *,
+    model: str,
+    data: str | None,
+    splits: dict[str, Split],
+    parents: list[str],
+    settings: dict[str, Any],
+    device: str,
+    again: Run | None = None,
+) -> Iterator[Recording]:
+    """Record a run: "running" when it starts, then "done", "failed" or "cancelled"; the error goes on to the caller.
+
+    `again` is an unfinished run that is taken up; it keeps its id and its folder.
+    """
+    run = Run(
+        id=again.id if again else new_run_id(kind),
+        kind=kind,
+        status="running",
+        created=again.created if again else now(),
+        model=model,
+        data=data,
+        splits=splits,
+        settings=request.model_dump(mode="json") | settings,
+        seed=request.seed,
+        environment=environment(device),
+        parents=parents,
+        command=request.command(),
+    )
+    workspace.runs.save(run)
+    started = time.monotonic()
+    active = Recording(run, workspace.runs.folder(run.id))
+    spent = again.seconds if again else 0.0
+
+    def ended(**change: Any) -> Run:
+        seconds = round(spent + time.monotonic() - started, 3)
+        run_now = run.model_copy(update={"seconds": seconds, "measurements": active.measurements, **change})
+        workspace.runs.save(run_now)
+        return run_now
+
+    try:
+        yield active
+        active.finished = ended(status="done", result=active.result, artifacts=artifacts(active.folder))
+    except (KeyboardInterrupt, Cancelled):
+        ended(status="cancelled", error="stopped by the user")
+        raise
+    except LayerwiseError as error:
+        ended(status="failed", error=str(error))
+        raise
+    except BaseException as error:
+        ended(status="failed", error=f"{type(error).__name__}: {error}")
+        raise
+
+
+def artifacts(folder: Path) -> list[Artifact]:
+    """All files of a run but its record, with their checksums."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / "record.json")
+    return [Artifact(path=str(p.relative_to(folder)), sha256=_sha256(p), bytes=p.stat().st_size) for p in files]
+
+
+def environment(device: str) -> Environment:
+    """Where the numbers of a run were measured."""
+    return Environment(
+        python=platform.python_version(),
+        platform=f"{platform.system()} {platform.machine()}",
+        cpu=_cpu(),
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        device=device,
+        versions={package: version(package) for package in PACKAGES},
+    )
+
+
+def _cpu() -> str:
+    if sys.platform == "linux":
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

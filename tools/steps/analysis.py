@@ -1,0 +1,36 @@
+"""Score the layers of a model."""
+
+from analyzers.analysis import SAMPLES
+from analyzers.analysis import analyze as analyze_layers
+from analyzers.importance import choose
+from analyzers.progress import Progress
+from analyzers.records import AnalyzeRequest, Run
+from analyzers.training import token_limit
+from tools.inputs import open_inputs
+from tools.recording import recording
+from tools.workspace import Workspace
+
+
+def run(request: AnalyzeRequest, workspace: Workspace, progress: Progress) -> Run:
+    choose(request.methods)  # a misspelt method is said before a model is loaded
+    inputs = open_inputs(request.model, request.data, request.seed, workspace, progress)
+    loaded = inputs.loaded
+    samples = request.samples or SAMPLES[loaded.task.name]
+    limit = token_limit(loaded.model, loaded.tokenizer, request.max_tokens)
+    calibration, held_out = (
+        loaded.task.batches(part, loaded.tokenizer, request.batch_size, limit, samples, request.seed)
+        for part in (inputs.splits.train, inputs.splits.select)
+    )
+    with recording(
+        workspace,
+        "analysis",
+        request,
+        model=request.model,
+        data=request.data,
+        splits=inputs.splits.fingerprints,
+        parents=inputs.parents,
+        settings=inputs.settings | {"samples": samples},
+        device=str(inputs.device),
+    ) as active:
+        active.result = analyze_layers(loaded, calibration, held_out, request.methods, request.seed, progress)
+    return active.finished
