@@ -27,7 +27,9 @@ class Settings(BaseSettings):
     num_ctx: int = Field(default=8192, ge=1024)  # Ollama's own default cuts the tools off without a word
 
     def workspace(self) -> Workspace:
-        return Workspace(home=self.home.expanduser(), cache=self.cache.expanduser())
+        return Workspace(
+            home=self.home.expanduser(), cache=self.cache.expanduser(), device=self.device, threads=self.threads
+        )
 
 
 def read(home: Path | None = None) -> Settings:

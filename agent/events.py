@@ -1,0 +1,72 @@
+"""What happens while a message is answered. A user interface only shows these; it knows nothing else of a session."""
+
+from typing import Any
+
+from analyzers.records import Record
+
+
+class Text(Record):
+    """A piece of what the model says, as it comes."""
+
+    text: str
+
+
+class ToolStarted(Record):
+    call_id: str
+    name: str
+    arguments: dict[str, Any]
+
+
+class ToolProgress(Record):
+    """How far the running tool is."""
+
+    step: str
+    done: int
+    total: int
+    fraction: float  # 0 to 1
+    seconds_left: float | None  # None until there is something to go by
+
+
+class ToolNote(Record):
+    """One line that a workflow says while it works."""
+
+    text: str
+
+
+class ToolFinished(Record):
+    call_id: str
+    name: str
+    run_id: str | None  # the run that the tool made or showed
+    summary: str  # one line
+
+
+class ToolFailed(Record):
+    call_id: str
+    name: str
+    message: str
+
+
+class Answer(Record):
+    """The end of a turn that was answered."""
+
+    text: str
+    run_ids: tuple[str, ...]  # runs that the answer cites
+    grounded: bool  # every number was found in the facts of the turn
+    unsupported: tuple[str, ...] = ()  # the numbers that were not
+
+
+class Failed(Record):
+    """The end of a turn that could not be answered."""
+
+    message: str
+
+
+class Stopped(Record):
+    """The end of a turn that the user stopped. What was finished is kept."""
+
+    message: str
+    run_ids: tuple[str, ...]  # runs that the turn had finished
+
+
+Event = Text | ToolStarted | ToolProgress | ToolNote | ToolFinished | ToolFailed | Answer | Failed | Stopped
+END = (Answer, Failed, Stopped)

@@ -1,0 +1,164 @@
+"""The language model of a conversation: the built-in planner, Ollama, or OpenAI and servers that speak its protocol."""
+
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from langchain_core.language_models import BaseChatModel
+
+from agent.settings import Settings
+from analyzers.errors import LanguageModelError
+
+FORMS = "auto, offline, ollama:MODEL, openai:MODEL"
+OPENAI_MODEL = "gpt-4.1-mini"  # what `auto` takes when there is a key
+TIMEOUT = 300.0  # seconds; a small machine reads a long prompt slowly
+PROBE_TIMEOUT = 2.0
+
+
+class LanguageModel(NamedTuple):
+    model: BaseChatModel
+    name: str  # offline, ollama:MODEL, openai:MODEL
+    why: str  # one line: what was chosen, and why
+
+
+def create(llm: str, settings: Settings) -> BaseChatModel:
+    """The chat model that `llm` names: auto, offline, ollama:MODEL or openai:MODEL.
+
+    Raises:
+        LanguageModelError: no such name, no server, no such model, no key.
+    """
+    return choose(llm, settings).model
+
+
+def choose(llm: str, settings: Settings) -> LanguageModel:
+    """Like `create`, with the name and the reason of the choice.
+
+    `auto` takes Ollama if it answers and has a model, else OpenAI if there is a key, else the built-in planner.
+
+    Raises:
+        LanguageModelError: no such name, no server, no such model, no key.
+    """
+    provider, _, model = llm.strip().partition(":")
+    match provider, model:
+        case "offline", "":
+            return LanguageModel(_planner(), "offline", "the built-in planner, as asked")
+        case "auto", "":
+            return _auto(settings)
+        case "ollama", _ if model:
+            return LanguageModel(_ollama(model, settings), llm, f"Ollama at {_server(settings)}, as asked")
+        case "openai", _ if model:
+            return LanguageModel(_openai(model, settings), llm, "OpenAI's protocol, as asked")
+    raise LanguageModelError(f"no language model {llm!r}; allowed are: {FORMS}; offline needs nothing else")
+
+
+def explain(error: Exception, name: str) -> LanguageModelError | None:
+    """An error of a provider as one of ours, with what to do next; None for what is not an error of a provider."""
+    import httpx
+    import ollama
+    from langchain_core.exceptions import ModelError
+
+    other = "or choose another: --llm offline"
+    if isinstance(error, LanguageModelError):
+        return error
+    if isinstance(error, httpx.TimeoutException):
+        return LanguageModelError(f"{name} did not answer within {TIMEOUT:.0f} s; try a smaller model, {other}")
+    if isinstance(error, httpx.HTTPError | ConnectionError):
+        return LanguageModelError(f"{name} cannot be reached ({error}); start the server, {other}")
+    if isinstance(error, ollama.ResponseError):
+        if "does not support tools" in str(error):
+            return LanguageModelError(f"{name} cannot call tools; choose a model that can, {other}")
+        if error.status_code == 404:
+            model = name.partition(":")[2]
+            return LanguageModelError(f"{name} is not there; fetch it with: ollama pull {model}, {other}")
+        return LanguageModelError(f"{name} failed: {error}; look at the server's log, {other}")
+    if isinstance(error, ModelError) or type(error).__module__.partition(".")[0] == "openai":
+        return LanguageModelError(f"{name} failed: {_first_line(error)}; check model, key and address, {other}")
+    return None
+
+
+def _auto(settings: Settings) -> LanguageModel:
+    try:
+        models = ollama_models(settings)
+    except LanguageModelError as problem:
+        models, why_not = [], str(problem).partition(";")[0]
+    else:
+        why_not = f"Ollama at {_server(settings)} has no model"
+    if models:
+        name = f"ollama:{models[0]}"
+        return LanguageModel(_ollama(models[0], settings, check=False), name, f"{name}: Ollama answers and has it")
+    if settings.openai_api_key:
+        name = f"openai:{OPENAI_MODEL}"
+        return LanguageModel(_openai(OPENAI_MODEL, settings), name, f"{name}: {why_not}, and there is a key for OpenAI")
+    return LanguageModel(
+        _planner(), "offline", f"offline, the built-in planner: {why_not}, and there is no key for OpenAI"
+    )
+
+
+def ollama_models(settings: Settings) -> list[str]:
+    """The chat models that Ollama has, the newest first.
+
+    Raises:
+        LanguageModelError: no server answers.
+    """
+    import httpx
+    import ollama
+
+    try:
+        listed = ollama.Client(host=settings.ollama_base_url, timeout=PROBE_TIMEOUT).list()
+    except (ConnectionError, httpx.HTTPError, ollama.ResponseError, ValueError):
+        where = _server(settings)
+        raise LanguageModelError(
+            f"no Ollama answers at {where}; start it with: ollama serve, or choose another: --llm offline"
+        ) from None
+    return [entry.model for entry in listed.models if entry.model and "embed" not in entry.model]
+
+
+def _ollama(model: str, settings: Settings, check: bool = True) -> BaseChatModel:
+    from langchain_ollama import ChatOllama
+
+    if check:
+        there = ollama_models(settings)
+        if model not in there and f"{model}:latest" not in there:
+            known = f"there are: {', '.join(there)}" if there else "the server has none"
+            raise LanguageModelError(f"Ollama has no model {model!r}; {known}; fetch it with: ollama pull {model}")
+    return ChatOllama(
+        model=model,
+        base_url=settings.ollama_base_url,
+        num_ctx=settings.num_ctx,  # the server's own default cuts the tools off without a word
+        temperature=0,
+        client_kwargs={"timeout": TIMEOUT},
+    )
+
+
+def _openai(model: str, settings: Settings) -> BaseChatModel:
+    from langchain_openai import ChatOpenAI
+    from pydantic import SecretStr
+
+    key = settings.openai_api_key
+    if key is None and settings.openai_base_url is None:
+        raise LanguageModelError(
+            "no key for OpenAI; set OPENAI_API_KEY, or LAYERWISE_OPENAI_BASE_URL for a local server, or --llm offline"
+        )
+    return ChatOpenAI(
+        model=model,
+        base_url=settings.openai_base_url,
+        api_key=key or SecretStr("none"),  # local servers want none, the client wants one
+        temperature=0,
+        timeout=TIMEOUT,
+        stream_usage=True,
+    )
+
+
+def _planner() -> BaseChatModel:
+    from agent.planner import Planner
+
+    return Planner()
+
+
+def _server(settings: Settings) -> str:
+    """The address without user and password."""
+    parts = urlsplit(settings.ollama_base_url)
+    return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname or settings.ollama_base_url)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]

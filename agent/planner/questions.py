@@ -1,0 +1,206 @@
+"""The scripts that answer from runs that exist. They never start work."""
+
+from collections.abc import Callable
+from typing import Any
+
+from agent.planner.memory import Facts
+from agent.planner.slots import tables
+from agent.planner.turn import Script, Turn
+from agent.planner.work import MODEL_RUNS, Section
+
+MEASURED = ("compression", "evaluation", "train", "plan")
+TIMED = ("compression", "plan", "evaluation", "train")
+
+
+def top_layer(turn: Turn, least: bool = False) -> Script[Section]:
+    run = yield from _run(turn, "analysis")
+    if run is None:
+        return "nothing_yet", {"what": "analysis"}
+    return "ranking", {"run": run, "least": least, "methods": _methods(turn, run)}
+
+
+def bottom_layer(turn: Turn) -> Script[Section]:
+    return (yield from top_layer(turn, least=True))
+
+
+def layer(turn: Turn) -> Script[Section]:
+    """Why a layer matters or not: its scores and ranks, what the plan measured, and what the best method means."""
+    plan = None
+    asks_plan = not turn.slots.layers  # "why did you drop those?"
+    if asks_plan or turn.memory.latest(["plan"]):
+        plan = yield from _run(turn, "plan")
+    run = yield from _analysis_of(turn, plan)
+    if run is None:
+        return "nothing_yet", {"what": "analysis"}
+    result = run["result"]
+    layers = turn.slots.layers or (
+        tuple(plan["result"]["remove"]) if plan else tuple(result["most_important_first"][:1])
+    )
+    unknown = [each for each in layers if each >= result["layers"]]
+    if unknown:
+        return "no_such_layer", {"run": run, "layers": unknown}
+    method = next(iter(_methods(turn, run)), None) if turn.slots.methods else result["believe"]
+    method = method or next(iter(result["methods"]))
+    note = yield from turn.call("explain_method", name=method)
+    return "why_layer", {"run": run, "plan": plan, "layers": layers, "method": method, "note": note}
+
+
+def agreement(turn: Turn) -> Script[Section]:
+    run = yield from _run(turn, "analysis")
+    return ("agreement", {"run": run}) if run else ("nothing_yet", {"what": "analysis"})
+
+
+def believe(turn: Turn) -> Script[Section]:
+    run = yield from _run(turn, "analysis")
+    if run is None:
+        return "nothing_yet", {"what": "analysis"}
+    best = run["result"]["believe"]
+    note = (yield from turn.call("explain_method", name=best)) if best else None
+    return "believe", {"run": run, "note": note}
+
+
+def speed(turn: Turn) -> Script[Section]:
+    run = yield from _run(turn, *TIMED)
+    return ("speed", {"run": run}) if run else ("nothing_yet", {"what": "run"})
+
+
+def quality(turn: Turn) -> Script[Section]:
+    run = yield from _run(turn, *MEASURED)
+    return ("quality", {"run": run}) if run else ("nothing_yet", {"what": "run"})
+
+
+def provenance(turn: Turn) -> Script[Section]:
+    run = yield from _run(turn, "compression", "evaluation", "plan", "analysis", "train")
+    return ("provenance", {"run": run}) if run else ("nothing_yet", {"what": "run"})
+
+
+def show(turn: Turn) -> Script[Section]:
+    kinds = turn.task.reading.kinds or ("compression", "evaluation", "plan", "analysis", "train")
+    run = yield from _run(turn, *kinds, finished=False)
+    return ("shown", {"run": run}) if run else ("nothing_yet", {"what": "run"})
+
+
+def list_runs(turn: Turn) -> Script[Section]:
+    kind = next(iter(turn.task.reading.kinds), None)
+    listed = yield from turn.call("list_runs", kind=kind, model=next(iter(turn.slots.models), None))
+    return "runs", {"runs": listed["runs"]}
+
+
+def search_runs(turn: Turn) -> Script[Section]:
+    query = turn.task.reading.query
+    if not query:
+        return (yield from list_runs(turn))
+    found = yield from turn.call("search_runs", query=query)
+    return "runs", {"runs": found["runs"]}
+
+
+def compare(turn: Turn) -> Script[Section]:
+    """Runs by id; or the current one with the one before it of the same kind. Methods: how far they agree."""
+    if turn.slots.methods and not turn.slots.runs:
+        return (yield from agreement(turn))
+    runs = list(turn.slots.runs)
+    if len(runs) < 2:
+        current = runs[0] if runs else turn.memory.latest(turn.task.reading.kinds or (*MEASURED, "analysis"))
+        kind = current.partition("-")[0] if current else next(iter(turn.task.reading.kinds), None)
+        listed = yield from turn.call("list_runs", kind=kind)
+        done = [run for run in listed["runs"] if run["status"] == "done"]
+        if current is None and done:
+            current = done[0]["run"]
+        same = [run["run"] for run in done if current and run["kind"] == current.partition("-")[0]]
+        earlier = same[same.index(current) + 1 :] if current in same else same
+        runs = [*earlier[:1], current] if current and earlier else [current] if current else []
+    if len(runs) < 2:
+        return "one_run", {"runs": runs}
+    compared = yield from turn.call("compare_runs", runs=runs)
+    return "comparison", {"compared": compared}
+
+
+def explain(turn: Turn) -> Script[Section]:
+    names = [name for name in turn.slots.methods if name != "all"]
+    if not names:
+        return (yield from list_methods(turn))
+    notes = []
+    for name in names:
+        notes.append((yield from turn.call("explain_method", name=name)))
+    return "explained", {"notes": notes}
+
+
+def explain_step(turn: Turn) -> Script[Section]:
+    word = turn.task.reading.step
+    if word in tables()["steps"]:
+        return "how", {"steps": [tables()["steps"][word]]}
+    return "explained", {"notes": [(yield from turn.call("explain_method", name=tables()["topics"][word]))]}
+
+
+def list_methods(turn: Turn) -> Script[Section]:
+    return "methods", {"known": (yield from turn.call("list_capabilities"))}
+
+
+def list_models(turn: Turn) -> Script[Section]:
+    return "models", {"known": (yield from turn.call("list_capabilities"))}
+
+
+def list_datasets(turn: Turn) -> Script[Section]:
+    return "datasets", {"known": (yield from turn.call("list_capabilities"))}
+
+
+def _constant(name: str) -> Callable[[Turn], Script[Section]]:
+    def script(turn: Turn) -> Script[Section]:  # noqa: ARG001
+        return name, {}
+        yield  # a script, though it calls nothing
+
+    return script
+
+
+helped = _constant("help")
+delete = _constant("delete")
+
+
+def _methods(turn: Turn, run: Facts) -> list[str]:
+    """The methods that the user named, as far as the analysis used them; all when none was named."""
+    used = list(run["result"]["methods"])
+    named = [method for method in used if method in turn.slots.methods]
+    return named or used
+
+
+def _analysis_of(turn: Turn, plan: Facts | None) -> Script[Facts | None]:
+    """The analysis that the plan was made on, or the one that is spoken of."""
+    parent = next((run for run in (plan or {}).get("parents", []) if run.startswith("analysis-")), None)
+    if parent and not turn.named_run("analysis"):
+        return (yield from turn.show(parent))
+    return (yield from _run(turn, "analysis"))
+
+
+def _run(turn: Turn, *kinds: str, finished: bool = True) -> Script[Facts | None]:
+    """The run that a question is about: named, spoken of last, or the newest in the history."""
+    model = next(iter(turn.slots.models), None) or turn.named_run(*MODEL_RUNS)
+    data = next(iter(turn.slots.data), None)
+    run = turn.named_run(*kinds) or turn.memory.latest(kinds, model=model, data=data)
+    if run is None:
+        listed = yield from turn.call("list_runs", kind=kinds[0] if len(kinds) == 1 else None, model=model)
+        candidates = [each for each in listed["runs"] if each["kind"] in kinds and data in (None, each["data"])]
+        run = next((str(each["run"]) for each in candidates if each["status"] == "done" or not finished), None)
+    return (yield from turn.show(run)) if run else None
+
+
+SCRIPTS: dict[str, Callable[[Turn], Script[Any]]] = {
+    "top_layer": top_layer,
+    "bottom_layer": bottom_layer,
+    "layer": layer,
+    "agreement": agreement,
+    "believe": believe,
+    "speed": speed,
+    "quality": quality,
+    "provenance": provenance,
+    "show": show,
+    "list_runs": list_runs,
+    "search_runs": search_runs,
+    "compare": compare,
+    "explain": explain,
+    "explain_step": explain_step,
+    "list_methods": list_methods,
+    "list_models": list_models,
+    "list_datasets": list_datasets,
+    "help": helped,
+    "delete": delete,
+}

@@ -1,0 +1,139 @@
+"""From a message to what is wanted: goals in order, slots, language."""
+
+import re
+from functools import cache
+from typing import Literal, NamedTuple
+
+from agent.planner.slots import Slots, extract, pattern, tables
+from analyzers.records import Record
+
+Language = Literal["en", "zh"]
+
+
+class Reading(Record):
+    """What one message says by itself, before the conversation is taken into account."""
+
+    text: str
+    language: Language
+    goals: tuple[str, ...] = ()  # names of the goals in prompts/intents.yaml, in the order of the message
+    talk: str | None = None  # greeting, thanks, ... where no goal was found
+    asked_how: tuple[str, ...] = ()  # work that was asked about, not ordered: "how do I train a model?"
+    slots: Slots = Slots()
+    query: str = ""  # of a search
+    step: str = ""  # of "what is fidelity?"
+    previous: bool = False  # "the last one"
+    kinds: tuple[str, ...] = ()  # kinds of runs that are named
+
+
+class _Goal(NamedTuple):
+    name: str
+    work: bool
+    question: bool
+    patterns: tuple[re.Pattern[str], ...]
+
+
+class _Found(NamedTuple):
+    start: int
+    goal: _Goal
+    match: re.Match[str]
+
+
+def read(message: str) -> Reading:
+    """Read one message. Never fails; what is not understood leaves `goals` and `talk` empty."""
+    language: Language = "zh" if re.search(r"[\u4e00-\u9fff]", message) else "en"
+    slots, text = extract(message)
+    wanted: list[str] = []
+    asked: list[str] = []
+    query = step = ""
+    for clause in _clauses(text):
+        asking = any(expression.search(clause) for expression in _both("asking"))
+        for found in _find(clause):
+            name = found.goal.name
+            if _negated(clause[: found.start]):
+                continue
+            leads = re.match(r"(?:and|then|now|然后|并|就)", found.match[0].strip(), re.IGNORECASE)
+            if asking and found.goal.work and not found.goal.question and not leads:
+                asked.append(name)
+                continue
+            if name not in wanted:
+                wanted.append(name)
+            groups = found.match.groupdict()
+            query = query or (groups.get("query") or "").strip(" :：,，'\"")
+            step = step or (groups.get("step") or groups.get("step2") or "").lower()
+    return Reading(
+        text=message,
+        language=language,
+        goals=tuple(wanted),
+        talk=None if wanted or asked else _talk(message),
+        asked_how=() if wanted else tuple(dict.fromkeys(asked)),
+        slots=slots,
+        query=_restore(query, message),
+        step=step,
+        previous=any(expression.search(message) for expression in _both("previous")),
+        kinds=tuple(
+            kind
+            for kind, words in tables()["kinds"].items()
+            if any(pattern(each).search(text) for each in words.values())
+        ),
+    )
+
+
+def _find(clause: str) -> list[_Found]:
+    """The goals in a clause, in the order of the text. What an earlier goal of the table matched is used up."""
+    free = clause
+    found = []
+    for goal in _goals():
+        for expression in goal.patterns:
+            while match := expression.search(free):
+                if not match[0].strip():
+                    break
+                found.append(_Found(match.start(), goal, match))
+                free = f"{free[: match.start()]}{'·' * len(match[0])}{free[match.end() :]}"
+    return sorted(found, key=lambda each: each.start)
+
+
+def _clauses(text: str) -> list[str]:
+    return [clause.strip() for clause in _one("clauses").split(text) if clause and clause.strip()]
+
+
+def _negated(before: str) -> bool:
+    return any(expression.search(before) for expression in _both("negation"))
+
+
+def _talk(message: str) -> str | None:
+    for kind, words in tables()["talk"].items():
+        if any(pattern(each).search(message) for each in words.values()):
+            return str(kind)
+    return None
+
+
+def _restore(query: str, message: str) -> str:
+    """The words of a search as they were written, where a slot stands in their place."""
+    if "<" not in query:
+        return query
+    first = query.split()[0] if query.split() else ""
+    start = message.lower().find(first.lower()) if "<" not in first else -1
+    return message[start:].strip(" ?？.。!！") if start > 0 else message.strip(" ?？.。!！")
+
+
+@cache
+def _goals() -> tuple[_Goal, ...]:
+    return tuple(
+        _Goal(
+            name,
+            bool(rule.get("work")),
+            bool(rule.get("question")),
+            tuple(pattern(text) for text in [*rule.get("en", []), *rule.get("zh", [])]),
+        )
+        for name, rule in tables()["goals"].items()
+    )
+
+
+@cache
+def _both(name: str) -> tuple[re.Pattern[str], ...]:
+    return tuple(pattern(text) for text in tables()[name].values())
+
+
+@cache
+def _one(name: str) -> re.Pattern[str]:
+    return pattern(tables()[name])

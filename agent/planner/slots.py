@@ -1,0 +1,144 @@
+"""The values in a message: which model, which data, how small. Wording lives in prompts/intents.yaml."""
+
+import re
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Self
+
+import yaml
+
+from analyzers.records import Record
+from prompts import load
+
+TARGET = ("ratio", "keep", "max_drop", "drop")  # a plan has exactly one of these
+MANY = ("models", "data", "runs", "methods", "layers")
+
+
+class Slots(Record):
+    """What a message names. None or empty: it says nothing about it."""
+
+    models: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+    runs: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    layers: tuple[int, ...] = ()
+    ratio: float | None = None
+    keep: int | None = None
+    max_drop: float | None = None  # fall of the metric, as a fraction
+    drop: int | None = None  # layers to remove; becomes `keep` once the number of layers is known
+    samples: int | None = None
+    epochs: int | None = None
+    budget: int | None = None
+    seed: int | None = None
+    heal: str | None = None
+    resume: bool | None = None
+    from_scratch: str | None = None
+    format: str | None = None
+
+    @property
+    def named(self) -> set[str]:
+        """The slots that the message fills."""
+        return {name for name in type(self).model_fields if getattr(self, name) not in (None, ())}
+
+    @property
+    def target(self) -> dict[str, float]:
+        return {name: getattr(self, name) for name in TARGET if getattr(self, name) is not None}
+
+    def over(self, earlier: "Slots") -> Self:
+        """These slots, filled up with earlier ones; a new target replaces the old one whole."""
+        kept = earlier.model_dump(exclude=set(TARGET) if self.target else None)
+        return type(self)(**{**kept, **{name: getattr(self, name) for name in self.named}})
+
+    def only(self, names: set[str]) -> Self:
+        return type(self)(**{name: getattr(self, name) for name in names & self.named})
+
+
+@cache
+def tables() -> dict[str, Any]:
+    return yaml.safe_load(load("intents.yaml"))
+
+
+def pattern(text: str) -> re.Pattern[str]:
+    """Compile a pattern of the tables; word boundaries hold between Chinese and Latin letters too."""
+    return re.compile(re.sub(r"(?<!\?P)(?<!\?)<(\w+)>", r"<\1_>", text), re.IGNORECASE | re.ASCII)
+
+
+def extract(message: str) -> tuple[Slots, str]:
+    """The slots of a message, and the message with each replaced by its name, e.g. "make it <ratio_>".
+
+    The underscore keeps the place of a slot apart from the same word in the message ("which methods", "list runs").
+    """
+    found: dict[str, Any] = {}
+    text = message
+    for rule, expression in _rules():
+        while match := expression.search(text):
+            name = rule["slot"]
+            values = _values(rule, match)
+            if name in MANY:
+                found[name] = (*found.get(name, ()), *(value for value in values if value not in found.get(name, ())))
+            elif values:
+                found.setdefault(name, values[0])
+            verb = "<verb_> " if "verb" in match.groupdict() else ""
+            text = f"{text[: match.start()]}{verb}<{name}_>{text[match.end() :]}"
+    return Slots(**found), text
+
+
+@cache
+def _rules() -> list[tuple[dict[str, Any], re.Pattern[str]]]:
+    number = rf"\d+(?:\.\d+)?|{'|'.join(sorted(tables()['numbers'], key=len, reverse=True))}"
+    share = rf"\d+(?:\.\d+)? ?(?:%|percent)|{'|'.join(sorted(tables()['shares'], key=len, reverse=True))}"
+    macros = {
+        "{n}": rf"(?<![\d.a-z])(?P<n>{number})",
+        "{m}": rf"(?P<m>{number})",
+        "{share}": rf"(?<![\d.a-z])(?P<share>{share})",
+    }
+    rules = []
+    for rule in tables()["slots"]:
+        text = rule["pattern"]
+        for macro, meaning in macros.items():
+            text = text.replace(macro, meaning)
+        # never inside a name that was put in for an earlier slot
+        rules.append((rule, pattern(rf"(?<!<)(?:{text})(?![a-z_]*_>)")))
+    return rules
+
+
+def _number(text: str) -> float:
+    text = text.lower()
+    return float(tables()["numbers"].get(text, text))
+
+
+def _share(text: str) -> float:
+    text = text.lower()
+    known = tables()["shares"].get(text)
+    return float(known) if known else float(re.sub(r"[^\d.]", "", text)) / 100
+
+
+def _values(rule: dict[str, Any], match: re.Match[str]) -> list[Any]:
+    """What a match says, in the type of its slot; empty when it cannot be meant ("remove 100 % of the layers")."""
+    if "value" in rule:
+        return [rule["value"]]
+    how, groups = rule.get("as", "text"), match.groupdict()
+    if how == "count":
+        number = re.compile(rf"\d+|{'|'.join(tables()['numbers'])}", re.IGNORECASE)
+        numbers = [_number(text) for text in number.findall(match[0])]
+        return [int(value) for value in numbers] if rule["slot"] in MANY else [int(value) for value in numbers[:1]]
+    if how in ("removed share", "kept share"):
+        kept = _share(groups["share"]) if how == "kept share" else 1 - _share(groups["share"])
+        return [round(1 / kept, 4)] if kept > 0 else []
+    readings: dict[str, Callable[[], Any]] = {
+        "text": lambda: match[0],
+        "number": lambda: _number(groups["n"]),
+        "drop": lambda: round(_number(groups["n"]) / 100, 6),
+        "drop value": lambda: _fraction(groups["n"], groups["p"]),
+        "faster by": lambda: round(1 + _number(groups["n"]) / 100, 4),
+        "word": lambda: {"markdown": "md"}.get(groups["w"].lower(), groups["w"].lower()),
+        "ordinal": lambda: tables()["ordinals"][groups["w"].lower()],
+    }
+    if how.endswith(" file"):
+        return [f"{how.removesuffix(' file')}:{match[0]}"]
+    return [readings[how]()]
+
+
+def _fraction(number: str, percent: str | None) -> float:
+    value = _number(number)
+    return round(value / 100, 6) if percent or value >= 1 else value
