@@ -220,6 +220,13 @@ def compression_run(layers: int = 6, *, run_id: str = "compression-5d5d5d", **ch
             measurements.append(
                 Measurement(name=name, subject=subject, split=split, value=value, low=low, high=high, unit=unit, n=n)
             )
+    pair = "healed/dense"
+    measurements += [
+        Measurement(
+            name="accuracy_ratio", subject=pair, split="test", value=0.98, low=0.959, high=1.002, unit="", n=455
+        ),
+        Measurement(name="speedup", subject=pair, value=1.87, low=1.80, high=1.95, unit="×", n=50),
+    ]
     for name, unit, dense, healed in (
         ("disk_mb", "MB", 90.9, 69.6),
         ("parameters", "", 22_700_000, 17_400_000),
@@ -275,7 +282,7 @@ def evaluation_run(*, run_id: str = "evaluation-6e6e6e", **changes: object) -> R
         artifacts=[],
         measurements=[
             Measurement(
-                name="accuracy", subject="compressed", split="test", value=0.752, low=0.729, high=0.774, unit="", n=1490
+                name="accuracy", subject="model", split="test", value=0.752, low=0.729, high=0.774, unit="", n=1490
             ),
         ],
         result=EvaluationResult(task="classification", metric="accuracy", layers=3, parameters=17_400_000),

@@ -24,7 +24,7 @@ from knowledge.runs import RunStore
 from tools.wording import SHARES
 
 SHOWN_CANDIDATES = 8
-BEST = ("healed", "compressed", "dense")  # subjects, the one that is handed over first
+BEST = ("healed", "compressed", "dense", "model")  # subjects, the one that is handed over first
 
 
 def facts(run: Run, store: RunStore) -> dict[str, Any]:
@@ -170,10 +170,10 @@ def _plan(plan: PlanResult) -> dict[str, Any]:
 
 
 def _compression(compression: CompressionResult, run: Run) -> dict[str, Any]:
-    healing = compression.healing
+    healing, metric = compression.healing, compression.metric
     return {
         "task": compression.task,
-        "metric": compression.metric,
+        "metric": metric,
         "removed": compression.removed,
         "kept": compression.kept,
         "layers_removed": len(compression.removed),
@@ -189,13 +189,23 @@ def _compression(compression: CompressionResult, run: Run) -> dict[str, Any]:
         }
         if healing
         else None,
-        "times_as_fast": _ratio(run, "latency_ms", "dense/small"),
-        "quality_kept": _ratio(run, compression.metric, "small/dense") if compression.metric in SHARES else None,
+        "times_as_fast": _paired(run, "speedup") or _ratio(run, "latency_ms", "dense/small"),
+        "quality_kept": (_paired(run, f"{metric}_ratio") or _ratio(run, metric, "small/dense"))
+        if metric in SHARES
+        else None,
+        # a perplexity is not kept, it grows: by so many times
+        "metric_times": None if metric in SHARES else _paired(run, f"{metric}_ratio"),
     }
 
 
-def _ratio(run: Run, name: str, way: str) -> float | None:
-    """The small model against the dense one, where both were measured on the same examples."""
+def _paired(run: Run, name: str) -> dict[str, Any] | None:
+    """A ratio that was measured example by example, with its interval, for the model that is handed over."""
+    found = (run.measured(name, f"{subject}/dense") for subject in BEST[:2])
+    return next((_interval(each) for each in found if each), None)
+
+
+def _ratio(run: Run, name: str, way: str) -> dict[str, Any] | None:
+    """The small model against the dense one, for runs without a paired measurement: a value without an interval."""
     dense = run.measured(name, "dense", "test") or run.measured(name, "dense")
     small = (
         next((found for subject in BEST[:2] if (found := run.measured(name, subject, dense.split))), None)
@@ -204,7 +214,8 @@ def _ratio(run: Run, name: str, way: str) -> float | None:
     )
     if not dense or not small or not dense.value or not small.value:
         return None
-    return _round(dense.value / small.value if way == "dense/small" else small.value / dense.value)
+    value = dense.value / small.value if way == "dense/small" else small.value / dense.value
+    return {"value": _round(value), "low": None, "high": None}
 
 
 def _ordered(scores: list[LayerScore]) -> list[LayerScore]:
