@@ -2,6 +2,7 @@
 
 import errno
 import io
+import struct
 from contextlib import redirect_stderr
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import torch
 import transformers
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from analyzers.assets import demo_asset
@@ -80,6 +82,8 @@ def load(
     head = AutoModelForCausalLM if "gguf_file" in options else _head(config)
     if labels and head is not AutoModelForCausalLM:
         head = AutoModelForSequenceClassification
+        if config.num_labels != len(labels):  # a head for other classes gives way to the new one
+            options["ignore_mismatched_sizes"] = True
         config.num_labels = len(labels)
         config.id2label = dict(enumerate(labels))
         config.label2id = {label: index for index, label in enumerate(labels)}
@@ -91,7 +95,7 @@ def load(
     torch.manual_seed(seed)
     given = {"config": config} if "gguf_file" not in options else {}
     model = _opened(reference, head.from_pretrained, location, dtype=torch.float32, **given, **options)
-    tokenizer = _opened(reference, AutoTokenizer.from_pretrained, location, **options)
+    tokenizer = _tokenizer(reference, location, options)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     if model.config.pad_token_id is None:
@@ -104,7 +108,7 @@ def is_language_model(reference: ModelReference, cache: Path, progress: Progress
     location, options = _locate(reference, cache, progress)
     if "gguf_file" in options:
         return True
-    return _head(_opened(reference, AutoConfig.from_pretrained, location)) is AutoModelForCausalLM
+    return _head(_opened(reference, AutoConfig.from_pretrained, location, **options)) is AutoModelForCausalLM
 
 
 def match_labels(splits: Splits, loaded: Loaded) -> Splits:
@@ -150,7 +154,42 @@ def _locate(reference: ModelReference, cache: Path, progress: Progress) -> tuple
             f"{reference.text} has no config.json; a model folder holds config.json, model.safetensors and the tokenizer's "
             "files, as save_pretrained writes them"
         )
-    return reference.value, {}
+    return reference.value, _hub_options(reference) if reference.kind == "hub" else {}
+
+
+def _hub_options(reference: ModelReference) -> dict[str, Any]:
+    """How to open a model of the hub: from the local cache alone where the hub does not answer."""
+    from huggingface_hub import HfApi, try_to_load_from_cache
+    from huggingface_hub.errors import HTTPError, RepositoryNotFoundError  # type: ignore[attr-defined]
+
+    try:
+        HfApi().model_info(reference.value, timeout=15)  # fails at once where from_pretrained tries for half a minute
+    except RepositoryNotFoundError:
+        raise UnknownModel(f"no model {reference.text!r} on the hub, or it is not public; look it up there") from None
+    except (HTTPError, OSError):
+        if not isinstance(try_to_load_from_cache(reference.value, "config.json"), str):
+            raise _out_of_reach(reference) from None
+        return {"local_files_only": True}
+    return {}
+
+
+def _out_of_reach(reference: ModelReference) -> AssetUnavailable:
+    return AssetUnavailable(
+        f"{reference.text} is not in the local cache and the model hub did not give it; put its config.json, "
+        "model.safetensors and tokenizer files in a folder and name that folder"
+    )
+
+
+def _tokenizer(reference: ModelReference, location: str, options: dict[str, Any]) -> Any:
+    wanted = {name: value for name, value in options.items() if name != "ignore_mismatched_sizes"}
+    tokenizer = _opened(reference, AutoTokenizer.from_pretrained, location, **wanted)
+    files = sorted(set(tokenizer.vocab_files_names.values()))
+    # Without them transformers makes a tokenizer that knows no word, and says nothing.
+    if reference.kind == "folder" and files and not any((Path(location) / file).is_file() for file in files):
+        raise UnknownModel(
+            f"{reference.text} has no tokenizer; put its {' or '.join(files)} into the folder, beside config.json"
+        )
+    return tokenizer
 
 
 def _head(config: Any) -> Any:
@@ -167,11 +206,12 @@ def _opened(reference: ModelReference, opener: Any, location: str, **options: An
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StorageError(f"the disk is full while opening {reference.text}: make room and try again") from error
         if reference.kind == "hub":
-            raise AssetUnavailable(
-                f"{reference.text} is not in the local cache and the model hub did not give it; put its config.json, "
-                "model.safetensors and tokenizer files in a folder and name that folder"
-            ) from error
+            raise _out_of_reach(reference) from error
         raise UnknownModel(f"{reference.text} cannot be opened: {_first_line(error)}; is it complete?") from error
+    except (SafetensorError, struct.error, IndexError) as error:  # what readers of damaged files raise
+        raise ModelError(
+            f"a file of {reference.text} is damaged or not complete ({_first_line(error)}); fetch or make it again"
+        ) from error
     except (ValueError, KeyError, RuntimeError, ImportError, TypeError) as error:
         raise ModelError(
             f"{reference.text} cannot be opened: {_first_line(error)}; allowed are models that this version of "

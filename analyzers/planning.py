@@ -62,7 +62,8 @@ class Search:
             subsets = [frozenset(kept) for kept in combinations(range(self.layers), keep)]
             self.coalitions.measure(subsets, self.progress, f"all {every} subsets of {keep} layers")
             return min(subsets, key=self.quality), seeds, True
-        best = min(seeds.values(), key=self.quality)
+        # Not only the seeds: the greedy order measured neighbours of its own path.
+        best = min((kept for kept in self.coalitions.known() if len(kept) == keep), key=self.quality)
         while self._left() > 0:
             better = self._improve(best)
             if better is None:
@@ -125,6 +126,16 @@ def layers_to_keep(target: Mapping[str, float], layers: int) -> int:
     return max(1, min(layers - 1, math.floor(layers / ratio + 1e-9)))
 
 
+def check_drop(max_drop: float) -> None:
+    """Whether a drop can be asked for at all.
+
+    Raises:
+        BadTarget: the drop is not between 0 and 1.
+    """
+    if not 0 <= max_drop < 1:
+        raise BadTarget(f"a drop of {max_drop:g} is not allowed; allowed is 0 to 1, such as --max-drop 0.02")
+
+
 def within_drop(search: Search, max_drop: float) -> tuple[Kept, dict[str, Kept], bool]:
     """The smallest subset whose metric is at most `max_drop` worse than the dense model's on the select split.
 
@@ -133,8 +144,7 @@ def within_drop(search: Search, max_drop: float) -> tuple[Kept, dict[str, Kept],
     Raises:
         BadTarget: the drop is not between 0 and 1, or no smaller model stays within it.
     """
-    if not 0 <= max_drop < 1:
-        raise BadTarget(f"a drop of {max_drop:g} is not allowed; allowed is 0 to 1, such as --max-drop 0.02")
+    check_drop(max_drop)
     dense = search.coalitions.metric(search.coalitions.everything)
 
     def drop(kept: Kept) -> float:

@@ -20,7 +20,8 @@ SplitName = Literal["train", "select", "test"]
 
 
 class Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # JSON has no NaN: as null, the loss of a model that was cut too far would make its record unreadable.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
 # --- what was measured ------------------------------------------------------------------------------------------------

@@ -1,17 +1,18 @@
 """What workflows start from: a model, its data in splits, and where both come from."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from analyzers import datasets
 from analyzers.datasets.splits import Splits, split
-from analyzers.errors import DataError, ModelError, UnknownModel
+from analyzers.errors import DataError, ModelError, UnknownData, UnknownModel
 from analyzers.models import Loaded, is_language_model, load, match_labels, pick_device
 from analyzers.progress import Progress
 from analyzers.records import Run
-from analyzers.references import ModelReference, parse_data, parse_model
+from analyzers.references import DataReference, ModelReference, parse_data, parse_model
 from tools.workspace import Workspace
 
 MODEL_FOLDER = "model"
@@ -54,12 +55,13 @@ def open_inputs(
     reference, parent = resolve(model, workspace)
     data_reference = parse_data(data)
     split_seed = seed
-    if parent is not None and parent.data == data:
+    same_data = parent is not None and _same_data(parent.data, data_reference)
+    if parent is not None and same_data:
         split_seed = int(parent.settings.get("split_seed", parent.seed))
     labelled = not is_language_model(reference, workspace.cache, progress)
     splits = split(datasets.load(data_reference, workspace.cache, progress, labelled), split_seed)
-    if parent is not None and parent.data == data:
-        _check_unchanged(splits, parent)
+    if parent is not None and same_data:
+        check_unchanged(splits, parent)
     labels = splits.labels if new_head and labelled else ()
     loaded = load(reference, workspace.cache, device, progress, labels=labels, seed=seed)
     return Inputs(loaded, match_labels(splits, loaded), split_seed, [parent.id] if parent else [], device)
@@ -91,7 +93,24 @@ def resolve(model: str, workspace: Workspace) -> tuple[ModelReference, Run | Non
     return ModelReference(kind="folder", value=str(folder), text=model), run
 
 
-def _check_unchanged(splits: Splits, parent: Run) -> None:
+def _same_data(recorded: str | None, wanted: DataReference) -> bool:
+    """Whether a run was made on this data, however the path of its file is written."""
+    try:
+        mine = parse_data(recorded or "")
+    except UnknownData:  # what the run was made on is gone
+        return False
+    paths = Path(mine.value), Path(wanted.value)
+    if all(path.is_file() for path in paths) and paths[0].samefile(paths[1]):
+        mine = mine.model_copy(update={"value": wanted.value})
+    return mine.model_copy(update={"text": wanted.text}) == wanted
+
+
+def check_unchanged(splits: Splits, parent: Run) -> None:
+    """Refuse data that is no longer what a run saw: texts of its train split might be in the test split now.
+
+    Raises:
+        DataError: a split has other texts.
+    """
     changed = [name for name, part in parent.splits.items() if splits.fingerprints[name].sha256 != part.sha256]
     if changed:
         raise DataError(

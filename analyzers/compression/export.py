@@ -103,11 +103,11 @@ def expected(model: Any, probe: Batch, *, cached: bool = True) -> dict[str, Tens
 
 
 def _compare(found: dict[str, Tensor], reference: dict[str, Tensor]) -> Verification:
-    scale = float(reference["logits"].abs().max())
+    scale = float(reference["logits"].abs().max()) or 1.0
     difference = float((found["logits"] - reference["logits"]).abs().max()) / scale
     texts = [found[name] for name in ("text", "text_without_cache") if name in found]
     same_text = all(torch.equal(text, reference["text_without_cache"]) for text in texts) if texts else None
-    if difference > TOLERANCE or same_text is False:
+    if not difference <= TOLERANCE or same_text is False:  # NaN is not within the tolerance either
         raise VerificationFailed(
             f"the saved model is not the model in memory: logits differ by {difference:.2g} of the largest (allowed "
             f"{TOLERANCE:g}){', and its greedy text is another' if same_text is False else ''}; it was not kept"

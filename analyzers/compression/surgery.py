@@ -61,5 +61,6 @@ def _mend(config: Any, layers: int, kept: Sequence[int]) -> None:
     # Through the common name: a configuration that calls it n_layer maps it.
     config.num_hidden_layers = len(kept)
     for name, value in list(vars(config).items()):
-        if isinstance(value, list | tuple) and len(value) == layers and name not in ("architectures",):
+        one_each = isinstance(value, list | tuple) and len(value) == layers
+        if one_each and name != "architectures" and not name.endswith("_token_id"):  # a model may have several ends
             setattr(config, name, type(value)(value[index] for index in kept))

@@ -3,7 +3,7 @@
 from analyzers.compression.export import expected, save_verified
 from analyzers.compression.healing import distill
 from analyzers.compression.surgery import remove_blocks
-from analyzers.errors import UnknownRun
+from analyzers.errors import NotFinite, StorageError, UnknownRun
 from analyzers.evaluation import (
     disk,
     forward_call,
@@ -17,8 +17,8 @@ from analyzers.evaluation import (
 from analyzers.layers import LayeredModel
 from analyzers.progress import Progress
 from analyzers.records import CompressionResult, CompressRequest, Healing, PlanResult, Run, TrainRequest
-from analyzers.training import token_limit
-from tools.inputs import MODEL_FOLDER, Inputs, open_inputs
+from analyzers.training import discard_state, token_limit
+from tools.inputs import MODEL_FOLDER, Inputs, check_unchanged, open_inputs
 from tools.recording import Recording, recording
 from tools.workspace import Workspace
 
@@ -31,6 +31,7 @@ def run(request: CompressRequest, workspace: Workspace, progress: Progress) -> R
     parent, plan = _plan(request.plan, workspace)
     analysis = workspace.runs.get(parent.parents[0])
     inputs = open_inputs(parent.model, str(parent.data), int(parent.settings["split_seed"]), workspace, progress)
+    check_unchanged(inputs.splits, parent)
     with recording(
         workspace,
         "compression",
@@ -129,6 +130,14 @@ def _heal(
         seed=request.seed,
     )
     loaded = inputs.loaded
-    return distill(
-        dense, pruned, plan.keep, loaded.task, loaded.tokenizer, inputs.splits, settings, active.folder, progress
-    )
+    try:
+        return distill(
+            dense, pruned, plan.keep, loaded.task, loaded.tokenizer, inputs.splits, settings, active.folder, progress
+        )
+    except (StorageError, NotFinite) as error:  # training's own advice is about options that compress does not have
+        raise type(error)(
+            f"healing failed: {error.args[0].partition('; ')[0]}; make room or choose another --home, or leave healing out "
+            f"with: {request.model_copy(update={'heal': 'none'}).command()}"
+        ) from error
+    finally:
+        discard_state(active.folder)  # compress begins anew: nothing would go on from it

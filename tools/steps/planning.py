@@ -10,7 +10,7 @@ from analyzers.consensus import order_of
 from analyzers.errors import UnknownRun
 from analyzers.evaluation import forward_call, latencies, outcome
 from analyzers.layers import LayeredModel
-from analyzers.planning import Search, layers_to_keep, within_drop
+from analyzers.planning import Search, check_drop, layers_to_keep, within_drop
 from analyzers.progress import Progress
 from analyzers.records import (
     AnalysisResult,
@@ -27,7 +27,7 @@ from analyzers.records import (
 from analyzers.statistics import median_estimate
 from analyzers.tasks import Batch
 from analyzers.training import token_limit
-from tools.inputs import Inputs, open_inputs
+from tools.inputs import Inputs, check_unchanged, open_inputs
 from tools.recording import recording
 from tools.workspace import Workspace
 
@@ -60,10 +60,13 @@ class _Planned:
 
 def run(request: PlanRequest, workspace: Workspace, progress: Progress) -> Run:
     parent, analysis = _analysis(request.analysis, workspace)
-    if "max_drop" not in request.target():
-        layers_to_keep(request.target(), len(analysis.layers))  # a target that cannot be met is said before any work
+    if request.max_drop is None:  # a target that cannot be met is said before any work
+        layers_to_keep(request.target(), len(analysis.layers))
+    else:
+        check_drop(request.max_drop)
     wanted = parent.settings
     inputs = open_inputs(parent.model, str(parent.data), int(wanted["split_seed"]), workspace, progress)
+    check_unchanged(inputs.splits, parent)
     with recording(
         workspace,
         "plan",
