@@ -32,4 +32,4 @@ def create_analyzer(
     from analyzers.analysis import Analyzer
     from analyzers.models import pick_device
 
-    return Analyzer(model_name, platformdirs.user_cache_path("layerwise"), pick_device(device))
+    return Analyzer(model_name, task_type, platformdirs.user_cache_path("layerwise"), pick_device(device))

@@ -7,6 +7,7 @@ import torch
 
 from analyzers.coalitions import Coalitions
 from analyzers.consensus import agreement, consensus, order_of
+from analyzers.errors import UsageError
 from analyzers.fidelity import measure_fidelity
 from analyzers.importance import choose
 from analyzers.importance.engine import Engine
@@ -71,8 +72,8 @@ def analyze(
 class Analyzer:
     """Layer importance of one model, for use from Python. Nothing is recorded; `layerwise analyze` keeps a run."""
 
-    def __init__(self, model_name: str, cache: Path, device: torch.device) -> None:
-        self.model_name, self.cache, self.device = model_name, cache, device
+    def __init__(self, model_name: str, task_type: str, cache: Path, device: torch.device) -> None:
+        self.model_name, self.task_type, self.cache, self.device = model_name, task_type, cache, device
 
     def analyze_importance(
         self,
@@ -97,6 +98,7 @@ class Analyzer:
             progress: told how far it is.
 
         Raises:
+            UsageError: the model's head is made for another task than `task_type`.
             LayerwiseError: see `analyzers.errors`.
         """
         from analyzers import datasets
@@ -106,8 +108,11 @@ class Analyzer:
 
         progress = progress or Progress()
         reference = parse_model(self.model_name)
-        labelled = not is_language_model(reference, self.cache, progress)
-        splits = split(datasets.load(parse_data(data), self.cache, progress, labelled), seed)
+        language_model = is_language_model(reference, self.cache, progress)
+        if language_model != (self.task_type == "language_modeling"):
+            does = "language_modeling" if language_model else "classification"
+            raise UsageError(f"{self.model_name} does not do {self.task_type}; give the analyzer task_type={does!r}")
+        splits = split(datasets.load(parse_data(data), self.cache, progress, not language_model), seed)
         loaded = load(reference, self.cache, self.device, progress)
         splits = match_labels(splits, loaded)
         calibration, held_out = (

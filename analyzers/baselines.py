@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from analyzers.layers import LayeredModel
+from analyzers.layers import LayeredModel, frozen
 from analyzers.progress import Progress
 from analyzers.tasks import Batch
 
@@ -45,7 +45,7 @@ def similarity(layered: LayeredModel, batches: Sequence[Batch], last_token: bool
                 depths.append(given[present].float())
             depths.append(output[present].float())  # (tokens, width)
 
-        with layered.capturing(keep):
+        with frozen(layered.model), layered.capturing(keep):
             layered.model(**on_device.inputs)
         cosine += [float(F.cosine_similarity(a, b, dim=-1).sum()) for a, b in pairwise(depths)]
         tokens += int(present.sum())

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from analyzers.errors import NotFinite
-from analyzers.layers import LayeredModel
+from analyzers.layers import LayeredModel, frozen
 from analyzers.progress import Progress
 from analyzers.tasks import Batch, Task
 
@@ -73,10 +73,11 @@ class Coalitions:
         if new:
             found = np.zeros((3, len(new), self._examples), dtype=np.float64)
             batches = (progress or Progress()).track(self.batches, len(self.batches), step)
-            for batch in batches:
-                on_device = batch.to(self.layered.device)
-                for row, scores in enumerate(self._walk(on_device, new)):
-                    found[:, row, batch.indices.numpy()] = torch.stack(scores).double().cpu().numpy()
+            with frozen(self.layered.model):  # with dropout no two measurements would be of the same model
+                for batch in batches:
+                    on_device = batch.to(self.layered.device)
+                    for row, scores in enumerate(self._walk(on_device, new)):
+                        found[:, row, batch.indices.numpy()] = torch.stack(scores).double().cpu().numpy()
             for row, kept in enumerate(new):
                 self._check(kept, found[0, row])
                 self._measured[kept] = Losses(*found[:, row])
@@ -97,7 +98,7 @@ class Coalitions:
             common = shared[row - 1] if row else 0
             branches = {depth: hidden for depth, hidden in branches.items() if depth <= common}
             start = max(branches, default=0)
-            wanted = {depth for depth in _falling_minima(shared[row:]) if depth > start}
+            wanted = {depth for depth in _falling_minima(shared[row:]) if depth > start and self.layered.replayable}
             skip = {layer for layer in range(start, len(paths[row])) if layer not in kept}
             with self.layered.skipping(skip), self._from(start, branches), self.layered.watching_inputs(wanted) as seen:
                 scores = self.task.scores(self.layered.model, batch)

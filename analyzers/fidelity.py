@@ -83,8 +83,9 @@ def _area(coalitions: Coalitions, order: Sequence[int], depth: int) -> np.ndarra
 
 def _fidelity(method: np.ndarray, random: np.ndarray, greedy: np.ndarray) -> float:
     span = float(random.mean() - greedy.mean())
-    # Where the oracle is no better than chance no order can be told from another.
-    return float(random.mean() - method.mean()) / span if abs(span) > 1e-12 else 0.0
+    # Where the oracle is no better than chance no order can be told from another. Greedy is not always the best order:
+    # dividing by a negative span would praise what is worse than chance.
+    return float(random.mean() - method.mean()) / span if span > 1e-12 else 0.0
 
 
 def _point(coalitions: Coalitions, removed: Sequence[int], k: int) -> CurvePoint:

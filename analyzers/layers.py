@@ -64,6 +64,11 @@ class LayeredModel:
     def device(self) -> torch.device:
         return next(self.model.parameters()).device
 
+    @property
+    def replayable(self) -> bool:
+        """Whether what block j receives says all about the blocks before it. Not so for an encoder and a decoder."""
+        return len({id(block.container) for block in self.blocks}) == 1
+
     @contextmanager
     def skipping(self, skip: set[int] | frozenset[int]) -> Iterator[None]:
         """The blocks in `skip` become identities that return what the block's kind returns."""
@@ -75,7 +80,15 @@ class LayeredModel:
         """Blocks before `start` do not run; block `start` receives `hidden` (batch, tokens, width).
 
         The call still goes through the model's own forward, so masks and rotary embeddings are the model's own.
+
+        Raises:
+            ModelError: the model is not `replayable`.
         """
+        if start and not self.replayable:
+            raise ModelError(
+                f"{type(self.model).__name__} has several stacks of blocks and cannot go on from one hidden state; only "
+                "models with one stack can: run it from the beginning"
+            )
         stubs = {self.blocks[i].module: self._identity(i) for i in range(1, start)}
         if start:
             stubs[self.blocks[0].module] = self._identity(0, hidden)
@@ -195,12 +208,12 @@ def _repeated_blocks(model: nn.Module) -> Iterator[tuple[str, nn.Module, nn.Modu
     for path, module in model.named_modules():
         if not isinstance(module, nn.ModuleList | nn.Sequential) or (inside and path.startswith(inside)):
             continue
-        children = list(module)
+        children = [child for _, child in module.named_children()]  # one that stands there twice is one
         composed = all(
             any(True for _ in child.children()) and any(True for _ in child.parameters()) for child in children
         )
         if len(children) >= 2 and composed and len({type(child) for child in children}) == 1:
-            inside = (*inside, f"{path}.")
+            inside = (*inside, f"{path}." if path else "")
             for name, child in module.named_children():
                 yield f"{path}.{name}" if path else name, child, module
 

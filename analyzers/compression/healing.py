@@ -54,8 +54,8 @@ class Distillation:
     ) -> list[Batch]:
         return self.task.batches(examples, tokenizer, batch_size, max_tokens, samples, seed)
 
-    def scores(self, model: torch.nn.Module, batch: Batch, **replaced: Tensor) -> Scores:
-        return self.task.scores(model, batch, **replaced)
+    def scores(self, model: torch.nn.Module, batch: Batch) -> Scores:
+        return self.task.scores(model, batch)
 
     def metric_of(self, loss: np.ndarray, weight: np.ndarray, hit: np.ndarray) -> float:
         return self.task.metric_of(loss, weight, hit)

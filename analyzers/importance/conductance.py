@@ -1,12 +1,14 @@
 """Layer conductance: how much of the answer flows through each block."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from analyzers.errors import ModelError
 from analyzers.importance.engine import Engine
 from analyzers.importance.registry import importance_method
 from analyzers.layers import frozen
@@ -32,7 +34,13 @@ def conductance(engine: Engine) -> list[LayerScore]:
 
     Raises:
         NotFinite: a gradient on the path is NaN or infinite.
+        ModelError: the model embeds its text twice, as an encoder with a decoder does.
     """
+    if not engine.layered.replayable:
+        raise ModelError(
+            f"{type(engine.layered.model).__name__} has an encoder and a decoder; conductance needs one stack of layers: "
+            "leave the method out with --methods"
+        )
     batches = engine.subset(EXAMPLES)
     values, errors = [], []
     for batch in engine.progress.track(batches, len(batches), "conductance"):
@@ -90,6 +98,20 @@ def _embeddings(engine: Engine) -> torch.nn.Module:
     return model.get_input_embeddings()
 
 
+@contextmanager
+def _embedding_as(engine: Engine, embeddings: Tensor) -> Iterator[None]:
+    """The token ids go in as ever and become these embeddings.
+
+    Not `inputs_embeds`: without the ids some classifiers do not know which token is the last that is not padding.
+    """
+    given = embeddings.requires_grad_()
+    handle = _embeddings(engine).register_forward_hook(lambda *_: given)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
 def _at(engine: Engine, batch: Batch, embeddings: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     """F of each example, the output of each block and the gradient of F with respect to it, at one point of the path."""
     outputs: dict[int, Tensor] = {}
@@ -97,8 +119,9 @@ def _at(engine: Engine, batch: Batch, embeddings: Tensor) -> tuple[Tensor, list[
     def keep(layer: int, given: Tensor, output: Tensor) -> None:  # noqa: ARG001
         outputs[layer] = output
 
-    with frozen(engine.layered.model), torch.enable_grad(), engine.layered.capturing(keep):
-        value = -engine.task.scores(engine.layered.model, batch, inputs_embeds=embeddings.requires_grad_()).loss
+    model = engine.layered.model
+    with frozen(model), torch.enable_grad(), engine.layered.capturing(keep), _embedding_as(engine, embeddings):
+        value = -engine.task.scores(model, batch).loss
         kept = [outputs[layer] for layer in sorted(outputs)]
         gradients = torch.autograd.grad(value.sum(), kept)
     return value.detach(), [output.detach() for output in kept], list(gradients)

@@ -9,6 +9,7 @@ from torch import Tensor
 from analyzers.errors import DataError
 from analyzers.importance.engine import Engine
 from analyzers.importance.registry import importance_method
+from analyzers.layers import frozen
 from analyzers.records import LayerScore
 from analyzers.tasks import Batch
 
@@ -63,7 +64,7 @@ def hidden_features(engine: Engine) -> tuple[np.ndarray, np.ndarray]:
                 depths.append(pool(given))
             depths.append(pool(output))
 
-        with torch.no_grad(), engine.layered.capturing(reduce):
+        with torch.no_grad(), frozen(engine.layered.model), engine.layered.capturing(reduce):
             engine.layered.model(**batch.to(engine.layered.device).inputs)
         features.append(torch.stack(depths).float().cpu())
         labels.append(label.cpu())
@@ -114,7 +115,9 @@ def held_out_losses(features: np.ndarray, labels: np.ndarray, seed: int) -> np.n
             GridSearchCV(
                 LogisticRegression(max_iter=1000), {"C": [1e-3, 1e-2, 1e-1, 1.0]}, scoring="neg_log_loss", cv=3
             ),
-        ).fit(features[fit], labels[fit])
+        )
+        with np.errstate(invalid="ignore"):  # features without variance: the PCA's share of it is 0/0, and is not used
+            probe.fit(features[fit], labels[fit])
         chances = probe.predict_proba(features[held_out])
         column = np.searchsorted(probe.classes_, labels[held_out])
         losses[held_out] = -np.log(np.clip(chances[np.arange(len(held_out)), column], 1e-12, None))

@@ -39,8 +39,13 @@ def shapley(engine: Engine) -> list[LayerScore]:
         return -np.stack([losses.loss for losses in engine.coalitions.measure(sets, engine.progress, "shap")])
 
     permutations = max(1, EVALUATIONS // (2 * layers + 1))
-    explainer = shap.explainers.Permutation(value, shap.maskers.Independent(np.zeros((1, layers))), seed=engine.seed)
-    explanation = explainer(np.ones((1, layers)), max_evals=permutations * (2 * layers + 1), silent=True)
+    masker = shap.maskers.Independent(np.zeros((1, layers)))
+    before = np.random.get_state()  # shap seeds the generator that all numpy users share
+    try:
+        explainer = shap.explainers.Permutation(value, masker, seed=engine.seed)
+        explanation = explainer(np.ones((1, layers)), max_evals=permutations * (2 * layers + 1), silent=True)
+    finally:
+        np.random.set_state(before)
     values = explanation.values[0]  # (layers, examples)
     everything = engine.coalitions.everything
     gap = engine.coalitions[frozenset()].loss - engine.coalitions[everything].loss - values.sum(0)

@@ -49,9 +49,8 @@ class Classification:
             batches.append(Batch(dict(inputs), labels, torch.as_tensor(rows.copy())))
         return batches
 
-    def scores(self, model: torch.nn.Module, batch: Batch, **replaced: Tensor) -> Scores:
-        inputs = {k: v for k, v in batch.inputs.items() if not (replaced and k == "input_ids")}
-        logits = model(**inputs, **replaced).logits.float()  # (batch, classes)
+    def scores(self, model: torch.nn.Module, batch: Batch) -> Scores:
+        logits = model(**batch.inputs).logits.float()  # (batch, classes)
         loss = F.cross_entropy(logits, batch.labels, reduction="none")
         return Scores(loss, torch.ones_like(loss), (logits.argmax(-1) == batch.labels).float())
 

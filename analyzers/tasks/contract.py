@@ -86,8 +86,8 @@ class Task(Protocol):
         """
         ...
 
-    def scores(self, model: torch.nn.Module, batch: Batch, **replaced: Tensor) -> Scores:
-        """One forward pass; `replaced` (such as inputs_embeds) takes the place of input_ids."""
+    def scores(self, model: torch.nn.Module, batch: Batch) -> Scores:
+        """One forward pass."""
         ...
 
     def losses(self, model: torch.nn.Module, batch: Batch) -> Tensor:

@@ -60,9 +60,8 @@ class LanguageModeling:
             for start in range(0, len(ids) - max_tokens + 1, max_tokens):
                 yield ids[start : start + max_tokens]
 
-    def scores(self, model: torch.nn.Module, batch: Batch, **replaced: Tensor) -> Scores:
-        inputs = {k: v for k, v in batch.inputs.items() if not (replaced and k == "input_ids")}
-        logits = model(**inputs, **replaced, use_cache=False).logits[:, :-1]  # (batch, tokens - 1, vocabulary)
+    def scores(self, model: torch.nn.Module, batch: Batch) -> Scores:
+        logits = model(**batch.inputs, use_cache=False).logits[:, :-1]  # (batch, tokens - 1, vocabulary)
         targets = batch.labels[:, 1:]
         loss = F.cross_entropy(logits.transpose(1, 2).float(), targets, reduction="none").mean(-1)
         weight = torch.full_like(loss, targets.shape[1])
