@@ -92,7 +92,7 @@ def _talk(reading: Reading, memory: Memory) -> Reply:
     language, frame = reading.language, memory.frame
     if reading.asked_how:
         return Reply(render(language, "how", steps=reading.asked_how), frame)
-    if reading.talk == "deny":
+    if reading.talk in ("deny", "refuse"):
         return Reply(render(language, "denied"), None)
     if reading.talk:
         return Reply(render(language, reading.talk, waiting=bool(frame and frame.asked)), frame)

@@ -23,6 +23,7 @@ class Reading(Record):
     step: str = ""  # of "what is fidelity?"
     previous: bool = False  # "the last one"
     kinds: tuple[str, ...] = ()  # kinds of runs that are named
+    bare: bool = False  # values and hardly a word more: "and with ratio 3?"
 
 
 class _Goal(NamedTuple):
@@ -45,11 +46,13 @@ def read(message: str) -> Reading:
     wanted: list[str] = []
     asked: list[str] = []
     query = step = ""
+    refused = False
     for clause in _clauses(text):
         asking = any(expression.search(clause) for expression in _both("asking"))
         for found in _find(clause):
             name = found.goal.name
             if _negated(clause[: found.start]):
+                refused = True
                 continue
             leads = re.match(r"(?:and|then|now|然后|并|就)", found.match[0].strip(), re.IGNORECASE)
             if asking and found.goal.work and not found.goal.question and not leads:
@@ -64,7 +67,7 @@ def read(message: str) -> Reading:
         text=message,
         language=language,
         goals=tuple(wanted),
-        talk=None if wanted or asked else _talk(message),
+        talk=None if wanted or asked else "refuse" if refused else _talk(message),
         asked_how=() if wanted else tuple(dict.fromkeys(asked)),
         slots=slots,
         query=_restore(query, message),
@@ -75,7 +78,15 @@ def read(message: str) -> Reading:
             for kind, words in tables()["kinds"].items()
             if any(pattern(each).search(text) for each in words.values())
         ),
+        bare=_bare(text),
     )
+
+
+def _bare(text: str) -> bool:
+    rest = re.sub(r"<\w+_>", " ", text)
+    for expression in _both("fillers"):
+        rest = expression.sub(" ", rest)
+    return not re.search(r"\w", rest)
 
 
 def _find(clause: str) -> list[_Found]:
@@ -120,7 +131,7 @@ def _restore(query: str, message: str) -> str:
 def _goals() -> tuple[_Goal, ...]:
     return tuple(
         _Goal(
-            name,
+            rule.get("goal", name),
             bool(rule.get("work")),
             bool(rule.get("question")),
             tuple(pattern(text) for text in [*rule.get("en", []), *rule.get("zh", [])]),

@@ -86,7 +86,7 @@ def extract(message: str) -> tuple[Slots, str]:
 @cache
 def _rules() -> list[tuple[dict[str, Any], re.Pattern[str]]]:
     number = rf"\d+(?:\.\d+)?|{'|'.join(sorted(tables()['numbers'], key=len, reverse=True))}"
-    share = rf"\d+(?:\.\d+)? ?(?:%|percent)|{'|'.join(sorted(tables()['shares'], key=len, reverse=True))}"
+    share = rf"\d+(?:\.\d+)? ?(?:%|percent)|百分之\d+(?:\.\d+)?|{'|'.join(sorted(tables()['shares'], key=len, reverse=True))}"
     macros = {
         "{n}": rf"(?<![\d.a-z])(?P<n>{number})",
         "{m}": rf"(?P<m>{number})",

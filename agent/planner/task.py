@@ -1,6 +1,6 @@
 """What a message means at its place in the conversation: "yes", "with ratio 3", "do it", "again"."""
 
-from agent.planner.memory import Memory
+from agent.planner.memory import Frame, Memory
 from agent.planner.reading import Language, Reading
 from agent.planner.slots import TARGET, Slots
 from analyzers.records import Record
@@ -32,15 +32,26 @@ def understand(reading: Reading, memory: Memory) -> Task | None:
     frame = memory.frame
     goals = _resolved(reading, memory)
     slots = reading.slots
-    if frame and reading.talk == "affirm" and frame.asked:
-        goals, slots = frame.goals, (frame.proposal or Slots()).over(frame.slots)
-    elif frame and not reading.goals and slots.named:
+    if frame and frame.asked and _agrees(reading, frame):
+        goals, slots = frame.goals, slots.over((frame.proposal or Slots()).over(frame.slots))
+    elif frame and not reading.goals and slots.named and _goes_on(reading, frame):
         goals, slots = _continued(reading, memory), slots.over(frame.slots)
     elif frame and _takes_up(reading, memory):
         goals, slots = (frame.goals if set(goals) <= set(frame.goals) else goals), slots.over(frame.slots)
     if not goals:
         return None
     return Task(goals=goals, slots=slots, fresh=reading.slots, reading=reading)
+
+
+def _agrees(reading: Reading, frame: Frame) -> bool:
+    return reading.talk == "affirm" or (frame.proposal is not None and reading.goals == ("do_it",))
+
+
+def _goes_on(reading: Reading, frame: Frame) -> bool:
+    """Whether values without a goal are meant for the last work. Work of minutes is not repeated on a chance mention."""
+    if reading.talk == "refuse" or reading.asked_how:
+        return False
+    return reading.bare or (frame.asked is not None and not reading.text.rstrip().endswith(("?", "？")))
 
 
 def _continued(reading: Reading, memory: Memory) -> tuple[str, ...]:
@@ -73,6 +84,8 @@ def _resolved(reading: Reading, memory: Memory) -> tuple[str, ...]:
         match goal:
             case "again":
                 meant = before
+            case "do_it" if "again" in reading.goals:
+                continue  # "do it again": the same, whatever it was
             case "do_it":
                 meant = _it(reading, memory, tuple(goals))
             case _:
