@@ -106,13 +106,13 @@ def task_of(model: Any) -> Task:
         ModelError: the model has no head that this project measures.
     """
     from analyzers.tasks.classification import Classification
-    from analyzers.tasks.language_modeling import LanguageModeling
+    from analyzers.tasks.language_modeling import LanguageModeling, has_plain_head
 
     name = type(model).__name__
     if name.endswith("ForSequenceClassification"):
         return Classification()
     if name.endswith(("ForCausalLM", "LMHeadModel")):
-        return LanguageModeling()
+        return LanguageModeling(plain_head=has_plain_head(model))
     raise ModelError(
         f"{name} has no head to measure; there must be one for sequence classification or causal language modelling: "
         "give it one with: layerwise train MODEL DATA"

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from analyzers.datasets import Example
 from analyzers.errors import DataError
 from analyzers.tasks.contract import Batch, Scores, chosen_rows
+from analyzers.tasks.next_token import next_token_losses
 
 
 class LanguageModeling:
@@ -20,6 +21,10 @@ class LanguageModeling:
     metric: ClassVar[str] = "perplexity"
     higher_is_better: ClassVar[bool] = False
     labelled: ClassVar[bool] = False
+
+    def __init__(self, plain_head: bool = False) -> None:
+        """`plain_head`: the logits are the output embedding of the last hidden states and nothing else."""
+        self.plain_head = plain_head
 
     def batches(
         self,
@@ -61,15 +66,32 @@ class LanguageModeling:
                 yield ids[start : start + max_tokens]
 
     def scores(self, model: torch.nn.Module, batch: Batch) -> Scores:
-        logits = model(**batch.inputs, use_cache=False).logits[:, :-1]  # (batch, tokens - 1, vocabulary)
-        targets = batch.labels[:, 1:]
-        loss = F.cross_entropy(logits.transpose(1, 2).float(), targets, reduction="none").mean(-1)
-        weight = torch.full_like(loss, targets.shape[1])
-        hit = (logits.detach().argmax(-1) == targets).float().mean(-1)
-        return Scores(loss, weight, hit)
+        given: Any = model
+        targets = batch.labels[:, 1:]  # (batch, tokens - 1)
+        head = given.get_output_embeddings() if self.plain_head else None
+        if head is None or (torch.is_grad_enabled() and head.weight.requires_grad):
+            logits = given(**batch.inputs, use_cache=False).logits[:, :-1]  # (batch, tokens - 1, vocabulary)
+            loss = F.cross_entropy(logits.transpose(1, 2).float(), targets, reduction="none")
+            hit = (logits.detach().argmax(-1) == targets).float()
+        else:
+            hidden = given.base_model(**batch.inputs, use_cache=False).last_hidden_state[:, :-1]
+            loss, hit = next_token_losses(hidden, head, targets)
+        return Scores(loss.mean(-1), torch.full_like(loss[:, 0], targets.shape[1]), hit.mean(-1))
 
     def losses(self, model: torch.nn.Module, batch: Batch) -> Tensor:
         return self.scores(model, batch).loss
 
     def metric_of(self, loss: np.ndarray, weight: np.ndarray, hit: np.ndarray) -> float:  # noqa: ARG002
         return math.exp(min(float((loss * weight).sum() / weight.sum()), 700.0))
+
+
+@torch.no_grad()
+def has_plain_head(model: Any) -> bool:
+    """Whether logits are the output embedding of the last hidden states: tried, since some models scale or cap them."""
+    head = model.get_output_embeddings()
+    if not isinstance(head, torch.nn.Linear):
+        return False
+    ids = torch.arange(1, 5, device=head.weight.device).unsqueeze(0)
+    hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
+    logits = model(input_ids=ids, use_cache=False).logits
+    return torch.allclose(head(hidden).float(), logits.float(), rtol=1e-4, atol=1e-4)
