@@ -74,12 +74,12 @@ class _Listing(BaseModel):
 
 class _Search(BaseModel):
     query: str = Field(min_length=1, description="what to look for, in words")
-    limit: int = Field(default=5, ge=1, le=20)
+    limit: int = Field(default=5, ge=1, le=20, description="how many, the nearest first")
 
 
 class _Report(BaseModel):
     runs: list[str] = Field(min_length=1, description="run ids to report on")
-    format: Literal["html", "md", "json"] = "html"
+    format: Literal["html", "md", "json"] = Field(default="html", description="html has charts, json the records")
 
 
 class _Topic(BaseModel):
