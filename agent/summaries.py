@@ -223,8 +223,14 @@ def _measurements(run: Run) -> str:
             for s in subjects
         ]
         n = next((m.n for m in found if m and m.n), None)
+        conditions = next((f", {m.conditions}" for m in found if m and m.conditions), "")
         rows.append(
-            [title(name), *(with_interval(m) if m else "-" for m in found), split or "", f"n = {n}" if n else ""]
+            [
+                f"{title(name)}{conditions}",
+                *(with_interval(m) if m else "-" for m in found),
+                split or "",
+                f"n = {n}" if n else "",
+            ]
         )
     return table(["measured (95 % interval)", *subjects, "split", ""], rows)
 

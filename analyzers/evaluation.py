@@ -92,19 +92,20 @@ def latency_measurements(seconds: dict[str, np.ndarray], batch: Batch) -> list[M
 
     Args:
         seconds: from `latencies`, the slow subject first.
-        batch: what was timed, for the unit.
+        batch: what was timed, for the conditions.
     """
     rows, tokens = batch.inputs["attention_mask"].shape
-    unit = f"ms for {rows} texts of {tokens} tokens"
+    timed = f"{rows} texts of {tokens} tokens"
     found = []
     for name, values in seconds.items():
         repetitions = len(values)
-        found.append(_measurement("latency_ms", name, None, median_estimate(values * 1000), repetitions, unit))
-        found.append(_measurement("throughput", name, None, median_estimate(rows / values), repetitions, "texts/s"))
+        milliseconds, rate = median_estimate(values * 1000), median_estimate(rows / values)
+        found.append(_measurement("latency_ms", name, None, milliseconds, repetitions, "ms", timed))
+        found.append(_measurement("throughput", name, None, rate, repetitions, "texts/s", timed))
     first, *others = seconds
     for name in others:
         ratio = median_estimate(seconds[first] / seconds[name])
-        found.append(_measurement("speedup", f"{name}/{first}", None, ratio, len(seconds[name]), "×"))
+        found.append(_measurement("speedup", f"{name}/{first}", None, ratio, len(seconds[name]), "×", timed))
     return found
 
 
@@ -126,7 +127,13 @@ def _wait(device: torch.device) -> None:
 
 
 def _measurement(
-    name: str, subject: str, split: str | None, estimate: Estimate, n: int, unit: str | None = None
+    name: str,
+    subject: str,
+    split: str | None,
+    estimate: Estimate,
+    n: int,
+    unit: str | None = None,
+    conditions: str = "",
 ) -> Measurement:
     unit = UNITS.get(name, "") if unit is None else unit
     return Measurement(
@@ -138,4 +145,5 @@ def _measurement(
         high=estimate.high,
         unit=unit,
         n=n,
+        conditions=conditions,
     )

@@ -38,6 +38,7 @@ class Measurement(Record):
     high: float | None = None
     unit: str = ""
     n: int | None = None  # examples, tokens or repetitions behind the value
+    conditions: str = ""  # what the value holds for, e.g. "16 texts of 19 tokens" for a latency
 
 
 class Estimate(Record):

@@ -7,6 +7,7 @@ from analyzers.records import (
     CompressionResult,
     EvaluationResult,
     HealingEpoch,
+    Measurement,
     Outcome,
     PlanResult,
     Run,
@@ -132,9 +133,7 @@ def evaluations(runs: list[Run]) -> Section:
 
 def measured(run: Run, caption: str) -> Table:
     """All measurements of a run."""
-    rows = [
-        [title(m.name), m.subject, m.split or "", with_interval(m), f"{m.n:,}" if m.n else ""] for m in run.measurements
-    ]
+    rows = [[_what(m), m.subject, m.split or "", with_interval(m), f"{m.n:,}" if m.n else ""] for m in run.measurements]
     return Table(["measured", "subject", "split", "value (95 % interval)", "n"], rows, run.id, caption)
 
 
@@ -232,7 +231,7 @@ def _compression(run: Run, result: CompressionResult) -> list[Block]:
     text = {True: "the same", False: "different", None: "not a language model"}[proof.same_text]
     by_name: dict[str, Bars] = {}
     for m in run.measurements:
-        by_name.setdefault(m.name, Bars(title(m.name), m.name, m.unit, [])).rows.append(bar(m.subject, m))
+        by_name.setdefault(m.name, Bars(_what(m), m.name, m.unit, [])).rows.append(bar(m.subject, m))
     blocks: list[Block] = [
         Facts([Fact(f"Removed layers {layers(result.removed)}; kept {layers(result.kept)}.", run.id)])
     ]
@@ -269,3 +268,7 @@ def _explained(names: list[str]) -> list[Block]:
         for name in names
         if name in note_names()
     ]
+
+
+def _what(measurement: Measurement) -> str:
+    return ", ".join(filter(None, (title(measurement.name), measurement.conditions)))
