@@ -134,7 +134,9 @@ def llama(layers: int = 3, head: str = "CausalLM") -> Any:
         bos_token_id=None,
         eos_token_id=None,
     )
-    return getattr(transformers, f"LlamaFor{head}")(config).eval()
+    model = getattr(transformers, f"LlamaFor{head}")(config).eval()
+    model.get_input_embeddings().weight.data[0].normal_()  # transformers puts zeros, where an RMS norm is not smooth
+    return model
 
 
 def engine(model: Any, data: Sequence[Batch], seed: int = 0) -> Engine:

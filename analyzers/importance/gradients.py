@@ -77,6 +77,8 @@ def together(layered: LayeredModel, task: Task, batch: Batch) -> Tensor:
             given = args[0] if args and not kwargs else None
             if module in used or not isinstance(output, Tensor) or given is None or len(args) != 1:
                 raise _NotSeparable(f"{type(module).__name__} is called in a way of its own")
+            if module is layered.blocks[layer].module:  # to differentiate it apart would call the hook on its input
+                raise _NotSeparable(f"{type(module).__name__} has parameters beside those of its parts")
             if not output.requires_grad:
                 raise _NotSeparable(f"{type(module).__name__} does not depend on the input of block 0")
             if output.shape[0] != len(batch) or given.shape[0] != len(batch):

@@ -8,7 +8,7 @@ from analyzers.importance.engine import Engine
 from analyzers.importance.registry import importance_method
 from analyzers.records import LayerScore
 
-EVALUATIONS = 256  # asked for at the most, as whole permutations; repeated sets cost nothing
+EVALUATIONS = 256  # sets asked for at the most; repeated ones cost nothing
 
 
 @importance_method(
@@ -21,8 +21,9 @@ EVALUATIONS = 256  # asked for at the most, as whole permutations; repeated sets
 def shapley(engine: Engine) -> list[LayerScore]:
     """Shapley value of the block in the game v(kept blocks) = −loss.
 
-    By shap's permutation explainer, forwards and backwards through each random order, so the values add up to
-    v(all blocks) − v(none). The interval is over examples; it does not hold the sampling of orders.
+    Exact for up to 8 blocks. For more by shap's permutation explainer, forwards and backwards through each random order.
+    Either way the values add up to v(all blocks) − v(none). The interval is over examples; it does not hold the sampling
+    of orders.
 
     Raises:
         NotFinite: the loss of a set of blocks is NaN or infinite.
@@ -38,15 +39,21 @@ def shapley(engine: Engine) -> list[LayerScore]:
         sets = [frozenset(np.flatnonzero(mask).tolist()) for mask in masks]
         return -np.stack([losses.loss for losses in engine.coalitions.measure(sets, engine.progress, "shap")])
 
-    permutations = max(1, EVALUATIONS // (2 * layers + 1))
+    # Where so many evaluations reach every set of blocks, orders need not be sampled.
+    exact = 2**layers <= EVALUATIONS
+    permutations = 0 if exact else max(1, EVALUATIONS // (2 * layers + 1))
     masker = shap.maskers.Independent(np.zeros((1, layers)))
     before = np.random.get_state()  # shap seeds the generator that all numpy users share
     try:
-        explainer = shap.explainers.Permutation(value, masker, seed=engine.seed)
-        explanation = explainer(np.ones((1, layers)), max_evals=permutations * (2 * layers + 1), silent=True)
+        if exact:
+            explainer, evaluations = shap.explainers.Exact(value, masker), 2**layers
+        else:
+            explainer = shap.explainers.Permutation(value, masker, seed=engine.seed)
+            evaluations = permutations * (2 * layers + 1)
+        explanation = explainer(np.ones((1, layers)), max_evals=evaluations, silent=True)
     finally:
         np.random.set_state(before)
-    values = explanation.values[0]  # (layers, examples)
+    values = explanation.values[0].reshape(layers, -1)  # (layers, examples); shap drops the axis of a single example
     everything = engine.coalitions.everything
     gap = engine.coalitions[frozenset()].loss - engine.coalitions[everything].loss - values.sum(0)
     engine.diagnostics["shap_efficiency_error"] = float(np.abs(gap).max())

@@ -1,0 +1,136 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from analyzers.errors import DataError
+from analyzers.importance.mutual_information import TOKENS, held_out_losses, hidden_features, mutual_information
+from tests import tiny
+
+ROWS = 60
+
+
+class Lifting(nn.Module):
+    """h + relu(W h): shows in unit 1 whether unit 0 is positive."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(2, 2, bias=False)
+        self.linear.weight.data = torch.tensor([[0.0, 0.0], [5.0, 0.0]])
+
+    def forward(self, hidden):
+        return hidden + self.linear(hidden).abs()
+
+
+def ring(reveals: str) -> tuple[tiny.Stack, list]:
+    """Unit 0 is ±1, or 0 where the label is 1: a linear probe cannot tell before a block shows the absolute value."""
+    identity = [[0.0, 0.0], [0.0, 0.0]]
+    model = tiny.Stack(
+        [[0.0, 0.0], [1.0, 0.0], [-1.0, 0.0], [0.1, 0.0]],
+        [tiny.Residual(identity), Lifting() if reveals == "block 1" else Lifting()],
+        [[1.0, 0.0], [0.0, 0.0]],
+    )
+    model.blocks = nn.ModuleList([Lifting(), Lifting()])
+    if reveals == "block 1":
+        model.blocks[0].linear.weight.data.zero_()
+    elif reveals == "nothing":
+        for block in model.blocks:
+            block.linear.weight.data.zero_()
+    texts = [[(1, 3, 2, 3)[row % 4]] for row in range(ROWS)]
+    return model, tiny.batches(texts, [row % 2 for row in range(ROWS)], batch_size=16)
+
+
+def values(model, data, seed: int = 0) -> list[float]:
+    return [score.value for score in mutual_information(tiny.engine(model, data, seed))]
+
+
+def test_a_block_that_reveals_the_label_adds_nearly_all_of_it():
+    zero, one = values(*ring("block 1"))
+    assert zero == pytest.approx(0, abs=1e-9)  # an identity adds nothing
+    assert 0.8 * np.log(2) < one < 1.05 * np.log(2)  # the label has log 2 nats
+
+
+def test_what_is_already_shown_is_not_added_again():
+    zero, one = values(*ring("block 0"))
+    assert zero > 0.8 * np.log(2)
+    assert one == pytest.approx(0, abs=0.05)
+
+
+def test_identities_add_nothing():
+    assert values(*ring("nothing")) == pytest.approx([0, 0], abs=1e-9)
+
+
+def test_noise_labels_have_no_information():
+    generator = np.random.default_rng(0)
+    features = generator.normal(size=(80, 5))
+    losses = held_out_losses(features, generator.integers(0, 2, 80), seed=0)
+    assert losses.mean() == pytest.approx(np.log(2), abs=0.05)  # of the entropy nothing is explained
+
+
+def test_the_loss_is_held_out():
+    # More features than rows: whoever fits and measures on the same rows thinks that noise explains the labels.
+    generator = np.random.default_rng(0)
+    losses = held_out_losses(generator.normal(size=(40, 100)), np.arange(40) % 2, seed=0)
+    assert losses.mean() > 0.9 * np.log(2)
+
+
+def test_a_perfect_feature():
+    labels = np.arange(60) % 3
+    losses = held_out_losses(np.eye(3)[labels], labels, seed=0)
+    assert losses.shape == (60,)
+    assert losses.max() < 0.2
+
+
+def test_features_without_variance():
+    assert held_out_losses(np.ones((20, 3)), np.arange(20) % 2, seed=0) == pytest.approx(np.log(2), abs=1e-3)
+
+
+def test_features_are_means_over_present_tokens():
+    model = tiny.scalar_stack(1.0, 2.0)  # token values 0, 1, −2, 0.5
+    engine = tiny.engine(model, tiny.batches([[1, 2, 3], [1], [3, 3]], [0, 1, 1]))
+    features, labels = hidden_features(engine)
+    before = np.array([(1 - 2 + 0.5) / 3, 1, 0.5])
+    assert features.shape == (3, 3, 1)  # depths, examples, width
+    np.testing.assert_allclose(features[:, :, 0], [before, 2 * before, 6 * before], rtol=1e-6)
+    assert labels.tolist() == [0, 1, 1]
+
+
+def test_a_language_model_predicts_the_next_token():
+    engine = tiny.engine(tiny.llama(), tiny.windows(count=3, tokens=8, batch_size=3))
+    features, labels = hidden_features(engine)
+    assert features.shape == (4, 3 * 7, 8)  # every position but the last has a next token
+    batch = engine.batches[0]
+    outputs = engine.layered.model(**batch.inputs, output_hidden_states=True).hidden_states
+    rows = {tuple(row.tolist()): int(label) for row, label in zip(features[0], labels, strict=True)}
+    for window in range(3):
+        for position in range(7):
+            found = rows[tuple(outputs[0][window, position].tolist())]
+            assert found in {int(i) for i in batch.labels[:, 1:].flatten()}
+    first = [tuple(row) for row in features[1].tolist()]
+    assert {tuple(row) for row in outputs[1][:, :-1].flatten(0, 1).tolist()} == set(first)
+    where = {tuple(outputs[1][w, p].tolist()): int(batch.labels[w, p + 1]) for w in range(3) for p in range(7)}
+    assert [where[row] for row in first] == labels.tolist()
+
+
+def test_rare_tokens_are_one_class():
+    ids = torch.arange(30).repeat_interleave(torch.arange(1, 31))[None, :]
+    data = tiny.windows()
+    batch = type(data[0])({"input_ids": ids, "attention_mask": torch.ones_like(ids)}, ids, torch.tensor([0]))
+    from analyzers.importance import mutual_information as _
+
+    engine = tiny.engine(tiny.llama(), [batch])
+    _, labels = hidden_features(engine)
+    assert len(set(labels.tolist()) - {-1}) <= TOKENS
+
+
+@pytest.mark.parametrize("labels", [[0] * 12, [0] * 8 + [1] * 4])
+def test_too_few_examples_of_a_class(labels: list[int]):
+    data = tiny.batches([[1]] * 12, labels)
+    with pytest.raises(DataError, match=r"12 calibration examples hold 1 classes with 5 or more.*--samples"):
+        values(tiny.scalar_stack(1.0, 1.0), data)
+
+
+def test_classes_that_are_too_rare_are_left_out():
+    engine = tiny.engine(tiny.scalar_stack(1.0, 1.0), tiny.batches([[1], [2]] * 6 + [[3]], [0, 1] * 6 + [2]))
+    mutual_information(engine)
+    assert engine.diagnostics["mutual_information_examples"] == 12
