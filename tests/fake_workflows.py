@@ -10,6 +10,7 @@ import pytest
 import tools
 from analyzers.progress import Progress
 from analyzers.records import Request, Run
+from knowledge.runs import RunStore
 from tests.sample_runs import analysis_run, compression_run, evaluation_run, plan_run, train_run
 from tools.workspace import Workspace
 
@@ -73,6 +74,12 @@ class FakeWorkflows(types.ModuleType):
             workspace.runs.get(run)
         out.write_text("a report")
         return out
+
+
+@pytest.fixture
+def no_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records are written, the search index is not: opening it takes longer than most tests."""
+    monkeypatch.setattr(RunStore, "_index", types.SimpleNamespace(write=lambda _: None, remove=lambda _: None))
 
 
 @pytest.fixture

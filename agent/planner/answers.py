@@ -46,7 +46,7 @@ def value(estimate: dict[str, Any], name: str = "", unit: str = "") -> str:
 
 
 def many(values: list[Any], joint: str = ", ") -> str:
-    return joint.join(str(each) for each in values)
+    return joint.join("–" if each is None else str(each) for each in values)
 
 
 def paragraph(text: str) -> str:

@@ -8,6 +8,7 @@ from agent.planner.slots import Slots, extract, pattern, tables
 from analyzers.records import Record
 
 Language = Literal["en", "zh"]
+LONGEST = 2000  # characters that are read; the time grows with their square, and nobody types more
 
 
 class Reading(Record):
@@ -42,6 +43,7 @@ class _Found(NamedTuple):
 def read(message: str) -> Reading:
     """Read one message. Never fails; what is not understood leaves `goals` and `talk` empty."""
     language: Language = "zh" if re.search(r"[\u4e00-\u9fff]", message) else "en"
+    message = message[:LONGEST]
     slots, text = extract(message)
     wanted: list[str] = []
     asked: list[str] = []

@@ -1,0 +1,194 @@
+"""Every template answer in both languages: no undefined value, the run cited, each number from its facts."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.grounding import check, facts_of
+from agent.planner import answers
+from agent.planner.answers import measured, number, render, value
+from analyzers.records import Measurement, Run
+from knowledge.comparison import compare
+from knowledge.notes import names, note
+from knowledge.runs import RunStore
+from prompts import load
+from tests.sample_runs import analysis_run, compression_run, evaluation_run, plan_run, story, train_run
+from tools.facts import brief, facts
+
+LANGUAGES = ("en", "zh")
+NOWHERE = RunStore(Path("/nowhere"), embedder_folder=None)
+MACROS = re.findall(r"{% macro (\w+)\(", load("answers.en.j2"))
+
+
+def told(run: Run) -> dict[str, Any]:
+    return dict(json.loads(json.dumps(facts(run, NOWHERE))))
+
+
+def explained(name: str) -> dict[str, Any]:
+    found = note(name)
+    return {"name": name, **found.model_dump(include={"title", "title_zh", "text", "text_zh", "sources"})}
+
+
+def perplexity() -> Run:
+    """A compression of a language model, healed in vain."""
+    run = compression_run()
+    result = run.result.model_copy(update={"metric": "perplexity"})
+    result = result.model_copy(update={"verified": result.verified.model_copy(update={"same_text": True})})
+    named = [
+        Measurement(name="perplexity", subject="dense", split="test", value=21.4, low=20.1, high=22.9, n=32),
+        Measurement(name="perplexity", subject="compressed", split="test", value=29.9, low=28.0, high=31.5, n=32),
+        Measurement(name="perplexity_ratio", subject="compressed/dense", split="test", value=1.4, low=1.3, high=1.5, n=32),
+        Measurement(name="speedup", subject="compressed/dense", value=1.8, low=1.7, high=1.9, unit="×", n=40),
+        Measurement(name="disk_mb", subject="compressed", value=269.0, unit="MB"),
+    ]  # fmt: skip
+    return run.model_copy(update={"measurements": named, "result": result})
+
+
+TRAIN, ANALYSIS, PLAN, COMPRESSION = (told(run) for run in story())
+EVALUATION = told(evaluation_run())
+BARE_PLAN = told(plan_run(result=plan_run().result.model_copy(update={"candidates": []})))
+ONE_METHOD = told(
+    analysis_run(
+        result=analysis_run().result.model_copy(
+            update={
+                "scores": {"shap": analysis_run().result.scores["shap"]},
+                "agreement": analysis_run().result.agreement.model_copy(update={"kendall_w": None, "tau": {}}),
+                "fidelity": {},
+                "believe": None,
+            }
+        )
+    )
+)
+FAILED = told(train_run(status="failed", result=None, measurements=[], error="the data has no rows"))
+CAPABILITIES = {
+    "methods": [{"id": "shap", "title": "SHAP", "unit": "nats", "cost": "x", "source": "s", "summary": "Shapley."}],
+    "models": [{"id": "demo:minilm", "about": "an encoder"}],
+    "model_forms": ["demo:NAME"],
+    "datasets": [{"id": "demo:amazon", "about": "reviews"}],
+    "data_forms": ["csv:PATH"],
+}
+COMPARED = compare([train_run(), compression_run()]).model_dump(mode="json")
+COMPARED_ANALYSES = compare([analysis_run(), analysis_run(run_id="analysis-7c7c7c", seed=4)]).model_dump(mode="json")
+
+# template, values; those with a run must cite it
+CASES: list[tuple[str, dict[str, Any]]] = [
+    *((name, {"waiting": waiting}) for name in ("greeting", "thanks", "farewell", "affirm") for waiting in (True, False)),
+    *((name, {}) for name in ("abilities", "help", "denied", "delete")),
+    *(("not_understood", {"asked": asked}) for asked in (None, "data", "model", "target", "goal")),
+    *(("ask_model", {"runs": runs}) for runs in ([], ["train-2a2a2a"])),
+    *(("ask_data", {"model": "demo:minilm", "proposed": proposed}) for proposed in (None, "demo:amazon")),
+    *(("ask_target", {"layers": layers}) for layers in ((), (1, 2))),
+    ("ask_goal", {"models": ("demo:minilm",), "data": ()}),
+    *(("ask_one", {"what": what, "values": ("a", "b")}) for what in ("model", "data")),
+    *(("failed", {"tool": "train_model", "message": "no rows", "kept": kept, "rest": ()}) for kept in ([], ["train-2a2a2a"])),
+    ("how", {"steps": ["train", "analyze", "plan", "compress", "evaluate", "report", "do_it"]}),
+    *(("nothing_yet", {"what": what}) for what in ("analysis", "run")),
+    ("trained", {"run": TRAIN}),
+    ("order", {"run": ANALYSIS}),
+    *((name, {"run": run}) for name in ("analyzed", "fidelities", "agreement_line", "agreement") for run in (ANALYSIS, ONE_METHOD)),
+    *(("planned", {"run": run}) for run in (PLAN, BARE_PLAN)),
+    *((name, {"run": run}) for name in ("compressed", "quality_lines", "speed_lines") for run in (COMPRESSION, told(perplexity()))),
+    ("evaluated", {"run": EVALUATION}),
+    ("reported", {"path": "/home/x/report.html", "runs": ["plan-4c4c4c"]}),
+    *(("shown", {"run": run}) for run in (TRAIN, ANALYSIS, PLAN, COMPRESSION, EVALUATION, FAILED)),
+    *(("ranking", {"run": ANALYSIS, "least": least, "methods": methods}) for least in (True, False) for methods in (list(ANALYSIS["result"]["methods"]), ["shap"])),
+    ("no_such_layer", {"run": ANALYSIS, "layers": [17]}),
+    *(("why_layer", {"run": ANALYSIS, "plan": plan, "layers": (0, 2), "method": "shap", "note": explained("shap")}) for plan in (None, PLAN, BARE_PLAN)),
+    *(("method_note", {"note": explained(name)}) for name in names()),
+    ("method_note", {"note": {"name": "new", "title": "New", "summary": "A new one.", "source": "https://arxiv.org/abs/1"}}),
+    *(("believe", {"run": run, "note": found}) for run, found in ((ANALYSIS, explained("shap")), (ONE_METHOD, None))),
+    *((name, {"run": run}) for name in ("speed", "quality") for run in (PLAN, COMPRESSION, EVALUATION, TRAIN)),
+    *(("provenance", {"run": run}) for run in (TRAIN, ANALYSIS, PLAN, COMPRESSION, EVALUATION)),
+    *(("runs", {"runs": runs}) for runs in ([], [brief(run, NOWHERE) for run in story()])),
+    *(("one_run", {"runs": runs}) for runs in ([], ["plan-4c4c4c"])),
+    *(("comparison", {"compared": compared}) for compared in (COMPARED, COMPARED_ANALYSES)),
+    ("explained", {"notes": [explained("fisher"), explained("shap")]}),
+    *((name, {"known": CAPABILITIES}) for name in ("methods", "models", "datasets")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(("name", "values"), CASES, ids=[f"{i}-{name}" for i, (name, _) in enumerate(CASES)])
+def test_an_answer_is_whole_and_grounded(language: Any, name: str, values: dict[str, Any]) -> None:
+    text = render(language, name, **values)
+    assert text
+    for unwanted in ("None", "Undefined", "{{", "}}", "{%", "%}", "nan", "  ", "\n\n\n"):
+        assert unwanted not in text, unwanted
+    assert bool(re.search("[\u4e00-\u9fff]", text)) == (language == "zh") or name in ("method_note", "methods", "runs")
+    if "run" in values:
+        assert values["run"]["run"] in text
+    results = [json.dumps(each) for each in values.values()]
+    if name not in ("abilities", "greeting", "help", "affirm", "not_understood", "how"):  # examples, no results
+        assert check(text, facts_of(results)) == []
+
+
+def test_every_template_is_tried_and_there_in_both_languages() -> None:
+    assert {name for name, _ in CASES} == set(MACROS)
+    assert re.findall(r"{% macro (\w+\([^)]*\))", load("answers.en.j2")) == re.findall(
+        r"{% macro (\w+\([^)]*\))", load("answers.zh.j2")
+    )
+
+
+@pytest.mark.parametrize(
+    ("language", "kept", "fast"),
+    [
+        ("en", "keeps **98.0 % [95.9 to 100.2]** of the accuracy", "**1.87 [1.80 to 1.95] times as fast**"),
+        ("zh", "保留了原模型 accuracy 的 **98.0 % [95.9 to 100.2]**", "**1.87 [1.80 to 1.95] 倍**"),
+    ],
+)
+def test_a_compression_tells_its_measured_ratios_with_intervals(language: Any, kept: str, fast: str) -> None:
+    text = render(language, "compressed", run=COMPRESSION)
+    assert kept in text
+    assert fast in text
+    assert "88.1 % [85.0 to 90.9]" in text  # of the healed model
+    assert "84.6 % [81.2 to 87.7]" in text  # before healing
+
+
+@pytest.mark.parametrize(
+    ("language", "grown"),
+    [
+        ("en", "perplexity is **1.40 [1.30 to 1.50] times** that of the dense model"),
+        ("zh", "是原模型的 **1.40 [1.30 to 1.50] 倍**"),
+    ],
+)
+def test_a_perplexity_grows(language: Any, grown: str) -> None:
+    text = render(language, "compressed", run=told(perplexity()))
+    assert grown in text
+    assert "1.80 [1.70 to 1.90]" in text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_an_evaluation_shows_what_it_measured(language: Any) -> None:
+    run = evaluation_run()
+    speed = Measurement(name="latency_ms", subject="model", value=6.1, low=5.9, high=6.4, n=40, unit="ms for 16 texts")
+    timed = told(run.model_copy(update={"measurements": [*run.measurements, speed]}))
+    for name in ("evaluated", "speed"):
+        assert "6.10 ms for 16 texts [5.90 to 6.40]" in render(language, name, run=timed)
+    assert "75.2 % [72.9 to 77.4]" in render(language, "evaluated", run=timed)
+
+
+def test_an_undefined_value_is_an_error() -> None:
+    from jinja2 import UndefinedError
+
+    with pytest.raises(UndefinedError):
+        render("en", "no_such_layer", run={"run": "analysis-3b3b3b"}, layers=[1])
+
+
+def test_numbers() -> None:
+    assert number(3.0) == "3"
+    assert number(0.742) == "0.742"
+    assert number(22_700_000, "parameters") == "22.7 M"
+    assert value({"value": 0.899, "low": 0.871, "high": 0.925}, "accuracy") == "89.9 % [87.1 to 92.5]"
+    assert value({"name": "latency_ms", "unit": "ms", "value": 6.1, "low": None, "high": None}) == "6.10 ms"
+    assert answers.paragraph("one\n\ntwo") == "one"
+
+
+def test_measured_prefers_the_first_subject_and_the_test_split() -> None:
+    assert measured(COMPRESSION, "accuracy", "healed", "dense")["value"] == 0.881
+    assert measured(COMPRESSION, "accuracy", "other", "dense")["value"] == 0.899
+    assert measured(COMPRESSION, "disk_mb", "dense")["split"] is None
+    select = {"measurements": [{"name": "accuracy", "subject": "dense", "split": "select", "value": 1}]}
+    assert measured(select, "accuracy", "dense") is None
