@@ -17,8 +17,9 @@ _NAMES = re.compile(
     r"|(?:train|analysis|plan|compression|evaluation)-[a-z0-9]{6}\b"
     r"|\b(?:demo|csv|jsonl|parquet|hf|gguf|amazon):[^\s`,;)]+"
     r"|(?<![\w.])(?:~|\.{0,2})/[\w./-]*\w"
-    r"|(?<![\w.])[\w./-]*[a-z][\w./-]*[-/_][\w./-]*\w"  # bert-base-uncased, org/model-2
-    r"|\b[a-z]+\d[\w.]*",  # f1, smollm2
+    r"|(?<![\w.])[a-z_.][\w./-]*[-/_][\w./-]*\w"  # bert-base-uncased, org/model-2, but not 3.1e-7 or 12ms/text
+    r"|\b[a-z]+\d[\w.]*"  # f1, smollm2
+    r"|\b(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{8,64}\b",  # checksums
     re.IGNORECASE | re.ASCII,
 )
 _CONSTANT = re.compile(r"95 ?%(?= ?(?:confidence|interval|CI\b|置信|区间))", re.IGNORECASE)
@@ -117,6 +118,7 @@ def _numbers(value: Any) -> Iterator[float]:
 
 def _written(text: str) -> Iterator[float]:
     """The numbers in a text of a fact, e.g. of a note; "22 M" is both 22 and 22,000,000, "5 %" both 5 and 0.05."""
+    text = _blank(_NAMES, text)  # the digits of a checksum or an id would support almost any small number
     for found in re.finditer(r"\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?", text, re.IGNORECASE):
         yield float(found[0].replace(",", ""))
     for match in _NUMBER.finditer(text):
