@@ -15,9 +15,8 @@ from analyzers.layers import LayeredModel
 from analyzers.models import Loaded
 from analyzers.progress import Progress
 from analyzers.records import AnalysisResult
+from analyzers.samples import ROWS, spread
 from analyzers.tasks import Batch
-
-SAMPLES = {"classification": 256, "language_modeling": 16}  # calibration examples where none are asked for
 
 
 def analyze(
@@ -48,11 +47,11 @@ def analyze(
     layered = LayeredModel(loaded.model)
     engine = Engine(layered, loaded.task, loaded.tokenizer, calibration, seed, progress)
     scores = {method.id: method.score(engine) for method in chosen}
-    coalitions = Coalitions(layered, loaded.task, held_out)
+    coalitions = Coalitions(layered, loaded.task, spread(held_out, ROWS[loaded.task.name].curves))
     fidelity = measure_fidelity(coalitions, {name: order_of(found) for name, found in scores.items()}, seed, progress)
     best = max(fidelity.values, key=lambda name: fidelity.values[name].value)
     engine.diagnostics["calibration_examples"] = float(engine.examples)
-    engine.diagnostics["held_out_examples"] = float(sum(len(batch) for batch in held_out))
+    engine.diagnostics["held_out_examples"] = float(coalitions.examples)
     engine.diagnostics["evaluations"] = float(engine.coalitions.evaluations + coalitions.evaluations)
     return AnalysisResult(
         task=loaded.task.name,
@@ -117,7 +116,7 @@ class Analyzer:
         splits = match_labels(splits, loaded)
         calibration, held_out = (
             loaded.task.batches(
-                part, loaded.tokenizer, batch_size, max_tokens, samples or SAMPLES[loaded.task.name], seed
+                part, loaded.tokenizer, batch_size, max_tokens, samples or ROWS[loaded.task.name].calibration, seed
             )
             for part in (splits.train, splits.select)
         )

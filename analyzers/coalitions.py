@@ -38,7 +38,7 @@ class Coalitions:
         self.batches = batches
         self.everything: Kept = frozenset(range(len(layered)))
         self._measured: dict[Kept, Losses] = {}
-        self._examples = sum(len(batch) for batch in batches)
+        self.examples = sum(len(batch) for batch in batches)
 
     @property
     def evaluations(self) -> int:
@@ -71,7 +71,7 @@ class Coalitions:
         wanted = list(sets)
         new = sorted(set(wanted) - self._measured.keys(), key=self._skip_first)
         if new:
-            found = np.zeros((3, len(new), self._examples), dtype=np.float64)
+            found = np.zeros((3, len(new), self.examples), dtype=np.float64)
             batches = (progress or Progress()).track(self.batches, len(self.batches), step)
             with frozen(self.layered.model):  # with dropout no two measurements would be of the same model
                 for batch in batches:

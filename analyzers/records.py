@@ -323,7 +323,7 @@ class AnalyzeRequest(Request):
     model: str
     data: str
     methods: tuple[str, ...] = ("all",)
-    samples: int | None = Field(default=None, ge=8)  # calibration examples; None: 256 texts, or 16 windows
+    samples: int | None = Field(default=None, ge=8)  # calibration examples; None: see analyzers/samples.py
     max_tokens: int = Field(default=128, ge=8)
     batch_size: int = Field(default=16, ge=1)
 
@@ -337,7 +337,7 @@ class PlanRequest(Request):
     keep: int | None = None
     max_drop: float | None = None
     budget: int = Field(default=64, ge=1)  # subsets that may be measured
-    samples: int | None = Field(default=None, ge=8)  # of the select split; None: up to 1024 texts, or 32 windows
+    samples: int | None = Field(default=None, ge=8)  # of the select split; None: see analyzers/samples.py
 
     @model_validator(mode="after")
     def _one_target(self) -> Self:

@@ -13,24 +13,24 @@ from analyzers.importance.engine import Engine
 from analyzers.importance.registry import importance_method
 from analyzers.layers import frozen
 from analyzers.records import LayerScore
+from analyzers.samples import spread
 from analyzers.tasks import Batch
 
 STEPS = 50  # captum's own default
-EXAMPLES = 32  # each costs STEPS gradient passes
 
 
 @importance_method(
     "conductance",
     title="Layer conductance",
     unit="nats",
-    cost=f"{STEPS} gradient sweeps over {EXAMPLES} examples, all layers from one path",
+    cost=f"{STEPS} gradient sweeps over few examples, all layers from one path",
     source="https://arxiv.org/abs/1805.12233",
 )
 def conductance(engine: Engine) -> list[LayerScore]:
     """Sum over a block's output units of the absolute conductance of the log-likelihood.
 
     Σ over the straight path from a baseline text to the text of ∂F/∂h · Δh, F = log p(y|x). The baseline has the padding
-    token in the place of every token that is not special. Uses at the most about 32 of the calibration examples.
+    token in the place of every token that is not special. Reads 32 texts or 4 windows of the calibration examples.
 
     Raises:
         NotFinite: a gradient on the path is NaN or infinite.
@@ -41,7 +41,7 @@ def conductance(engine: Engine) -> list[LayerScore]:
             f"{type(engine.layered.model).__name__} has an encoder and a decoder; conductance needs one stack of layers: "
             "leave the method out with --methods"
         )
-    batches = engine.subset(EXAMPLES)
+    batches = spread(engine.batches, engine.rows.path)
     values, errors = [], []
     for batch in engine.progress.track(batches, len(batches), "conductance"):
         by_layer, change = path_conductance(engine, batch.to(engine.layered.device))

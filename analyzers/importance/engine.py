@@ -13,6 +13,7 @@ from analyzers.importance.gradients import GradientStatistics, per_example_gradi
 from analyzers.layers import LayeredModel
 from analyzers.progress import Progress
 from analyzers.records import LayerScore
+from analyzers.samples import ROWS, Rows, spread
 from analyzers.statistics import mean_intervals
 from analyzers.tasks import Batch, Task
 
@@ -33,21 +34,27 @@ class Engine:
     def examples(self) -> int:
         return sum(len(batch) for batch in self.batches)
 
+    @property
+    def rows(self) -> Rows:
+        """How many examples the methods read that cost much for each."""
+        return ROWS[self.task.name]
+
     @cached_property
     def coalitions(self) -> Coalitions:
         """Memoised losses of sets of kept layers on the calibration examples."""
         return Coalitions(self.layered, self.task, self.batches)
 
     @cached_property
+    def game(self) -> Coalitions:
+        """The same on fewer examples, for methods that measure hundreds of sets."""
+        if self.examples <= self.rows.game:
+            return self.coalitions
+        return Coalitions(self.layered, self.task, spread(self.batches, self.rows.game))
+
+    @cached_property
     def gradients(self) -> GradientStatistics:
         """One gradient sweep: squared norms of per-example gradients of each block."""
         return per_example_gradients(self.layered, self.task, self.batches, self.progress)
-
-    def subset(self, examples: int) -> list[Batch]:
-        """Whole batches with about so many examples, spread over the lengths, for methods that cost much for each."""
-        wanted = max(1, round(len(self.batches) * examples / self.examples))
-        rows = np.linspace(0, len(self.batches) - 1, min(wanted, len(self.batches))).round().astype(int)
-        return [self.batches[row] for row in rows]
 
     def scores(self, method: str, values: np.ndarray) -> list[LayerScore]:
         """Means over examples with their intervals.

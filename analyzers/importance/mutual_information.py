@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from analyzers.errors import DataError
+from analyzers.errors import DataError, NotFinite
 from analyzers.importance.engine import Engine
 from analyzers.importance.registry import importance_method
 from analyzers.layers import frozen
@@ -35,8 +35,16 @@ def mutual_information(engine: Engine) -> list[LayerScore]:
 
     Raises:
         DataError: fewer than two classes with five examples each.
+        NotFinite: a hidden state is NaN or infinite.
     """
     features, labels = hidden_features(engine)
+    broken = np.flatnonzero(~np.isfinite(features).all(axis=(1, 2)))
+    if len(broken):
+        where = f"after layer {broken[0] - 1}" if broken[0] else "before layer 0"
+        raise NotFinite(
+            f"hidden states {where} are NaN or infinite; mutual_information needs finite ones: leave the method out with "
+            "--methods, or train the model again"
+        )
     enough = [label for label, count in zip(*np.unique(labels, return_counts=True), strict=True) if count >= FOLDS]
     rows = np.isin(labels, enough)
     if len(enough) < 2:

@@ -22,7 +22,7 @@ def shapley(engine: Engine) -> list[LayerScore]:
     """Shapley value of the block in the game v(kept blocks) = −loss.
 
     Exact for up to 8 blocks. For more by shap's permutation explainer, forwards and backwards through each random order.
-    Either way the values add up to v(all blocks) − v(none). The interval is over examples; it does not hold the sampling
+    Language models play it on 4 of the calibration windows. Either way the values add up to v(all blocks) − v(none). The interval is over examples; it does not hold the sampling
     of orders.
 
     Raises:
@@ -37,7 +37,7 @@ def shapley(engine: Engine) -> list[LayerScore]:
     def value(masks: np.ndarray) -> np.ndarray:
         """−loss of each example for each mask: (masks, examples)."""
         sets = [frozenset(np.flatnonzero(mask).tolist()) for mask in masks]
-        return -np.stack([losses.loss for losses in engine.coalitions.measure(sets, engine.progress, "shap")])
+        return -np.stack([losses.loss for losses in engine.game.measure(sets, engine.progress, "shap")])
 
     # Where so many evaluations reach every set of blocks, orders need not be sampled.
     exact = 2**layers <= EVALUATIONS
@@ -54,8 +54,9 @@ def shapley(engine: Engine) -> list[LayerScore]:
     finally:
         np.random.set_state(before)
     values = explanation.values[0].reshape(layers, -1)  # (layers, examples); shap drops the axis of a single example
-    everything = engine.coalitions.everything
-    gap = engine.coalitions[frozenset()].loss - engine.coalitions[everything].loss - values.sum(0)
+    everything = engine.game.everything
+    gap = engine.game[frozenset()].loss - engine.game[everything].loss - values.sum(0)
     engine.diagnostics["shap_efficiency_error"] = float(np.abs(gap).max())
+    engine.diagnostics["shap_examples"] = float(values.shape[1])
     engine.diagnostics["shap_permutations"] = float(permutations)
     return engine.scores("shap", values.T)

@@ -28,10 +28,12 @@ class Batch:
         return replace(self, inputs={k: v.to(device) for k, v in self.inputs.items()}, labels=self.labels.to(device))
 
     def rows(self, start: int, stop: int) -> "Batch":
+        """Examples that stand together, as a batch of their own."""
+        return self.pick(list(range(len(self)))[start:stop])
+
+    def pick(self, rows: list[int]) -> "Batch":
         """Some of the examples, as a batch of their own."""
-        return Batch(
-            {k: v[start:stop] for k, v in self.inputs.items()}, self.labels[start:stop], self.indices[start:stop]
-        )
+        return Batch({k: v[rows] for k, v in self.inputs.items()}, self.labels[rows], self.indices[rows])
 
     def __len__(self) -> int:
         return len(self.labels)

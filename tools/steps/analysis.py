@@ -1,10 +1,10 @@
 """Score the layers of a model."""
 
-from analyzers.analysis import SAMPLES
 from analyzers.analysis import analyze as analyze_layers
 from analyzers.importance import choose
 from analyzers.progress import Progress
 from analyzers.records import AnalyzeRequest, Run
+from analyzers.samples import ROWS
 from analyzers.training import token_limit
 from tools.inputs import open_inputs
 from tools.recording import recording
@@ -15,7 +15,7 @@ def run(request: AnalyzeRequest, workspace: Workspace, progress: Progress) -> Ru
     choose(request.methods)  # a misspelt method is said before a model is loaded
     inputs = open_inputs(request.model, request.data, request.seed, workspace, progress)
     loaded = inputs.loaded
-    samples = request.samples or SAMPLES[loaded.task.name]
+    samples = request.samples or ROWS[loaded.task.name].calibration
     limit = token_limit(loaded.model, loaded.tokenizer, request.max_tokens)
     calibration, held_out = (
         loaded.task.batches(part, loaded.tokenizer, request.batch_size, limit, samples, request.seed)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from analyzers.analysis import SAMPLES
 from analyzers.baselines import similarity
 from analyzers.coalitions import Coalitions, Kept
 from analyzers.consensus import order_of
@@ -24,6 +23,7 @@ from analyzers.records import (
     Prediction,
     Run,
 )
+from analyzers.samples import ROWS
 from analyzers.statistics import median_estimate
 from analyzers.tasks import Batch
 from analyzers.training import token_limit
@@ -31,7 +31,6 @@ from tools.inputs import Inputs, check_unchanged, open_inputs
 from tools.recording import recording
 from tools.workspace import Workspace
 
-SELECT = {"classification": 1024, "language_modeling": 32}  # rows of the select split that subsets are measured on
 TIMINGS = 20
 BYTES = 4  # of a float32 parameter
 
@@ -114,11 +113,8 @@ def _batches(request: PlanRequest, parent: Run, inputs: Inputs) -> dict[str, lis
     loaded = inputs.loaded
     limit = token_limit(loaded.model, loaded.tokenizer, int(parent.settings["max_tokens"]))
     size = int(parent.settings["batch_size"])
-    samples = {
-        "train": SAMPLES[loaded.task.name],
-        "select": request.samples or SELECT[loaded.task.name],
-        "test": None,
-    }
+    rows = ROWS[loaded.task.name]
+    samples = {"train": rows.calibration, "select": request.samples or rows.search, "test": None}
     return {
         name: loaded.task.batches(getattr(inputs.splits, name), loaded.tokenizer, size, limit, count, request.seed)
         for name, count in samples.items()
