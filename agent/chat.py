@@ -9,6 +9,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from langchain.agents import create_agent
@@ -40,6 +41,7 @@ from tools.workspace import Workspace
 
 MODEL_CALLS = 25  # a turn; the longest chain needs six
 TOOL_CALLS = 20
+CLOSING = 5.0  # seconds that a workflow gets to reach its next tick
 TICK = 0.1  # seconds between two looks at the queue; a key press is seen at the next
 TICKS_EVERY = 0.2  # seconds between two events of progress
 _SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -67,6 +69,7 @@ class ChatSession:
         self._workspace = workspace
         self._events: queue.SimpleQueue[Event | BaseException] = queue.SimpleQueue()
         self._progress: _QueuedProgress | None = None
+        self._worker: threading.Thread | None = None
         self._cancelled = threading.Event()
         self._busy = threading.Lock()
         self._connection = _connect(workspace)
@@ -96,9 +99,9 @@ class ChatSession:
             raise UsageError("the last message is still being answered; wait, or cancel it")
         self._cancelled.clear()
         self._events = queue.SimpleQueue()
-        worker = threading.Thread(target=self._answer, args=(text,), name=f"chat {self.id}", daemon=True)
-        worker.start()
-        return self._drain(worker)
+        self._worker = threading.Thread(target=self._answer, args=(text,), name=f"chat {self.id}", daemon=True)
+        self._worker.start()
+        return self._drain(self._worker)
 
     def cancel(self) -> None:
         """Stop the message that is being answered: a workflow ends at its next tick. May be called from any thread."""
@@ -117,6 +120,10 @@ class ChatSession:
         return said
 
     def close(self) -> None:
+        """Stop what is being answered, and let go of the history."""
+        if self._worker and self._worker.is_alive():
+            self.cancel()
+            self._worker.join(CLOSING)
         self._connection.close()
 
     def _drain(self, worker: threading.Thread) -> Iterator[Event]:
@@ -153,14 +160,14 @@ class ChatSession:
             end = _stopped(turn)
         except LayerwiseError as problem:
             end = Failed(message=str(problem))
-        except Exception as problem:  # noqa: BLE001 - handed to the reader of the stream, who is in another thread
-            known = explain(problem, self.llm.name)
+        except BaseException as problem:  # noqa: BLE001 - handed to the reader of the stream, who waits in another thread
+            known = explain(problem, self.llm.name) if isinstance(problem, Exception) else None
             end = Failed(message=str(known)) if known else problem
-        finally:
-            self._progress = None
-            self._busy.release()
+        self._progress = None
         if isinstance(end, Stopped):
-            self._repair()
+            with suppress(sqlite3.Error):  # closed meanwhile; the next message begins with a repair anyway
+                self._repair()
+        self._busy.release()  # before the end is told: whoever reads it may send the next message at once
         events.put(end)
 
     def _ended(self, turn: "_Turn") -> Event:

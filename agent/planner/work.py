@@ -128,6 +128,7 @@ def _analysis(turn: Turn) -> Script[str]:
     if known := turn.named_run("analysis") or turn.made("analysis"):
         return known
     model, data = next(iter(turn.slots.models), None), next(iter(turn.slots.data), None)
+    trained_here = turn.memory.latest(MODEL_RUNS, model=model, data=data) in turn.memory.made
     model = turn.named_run(*MODEL_RUNS) or model
     wants_new = bool(turn.task.fresh.methods or turn.task.fresh.samples or turn.made("train"))
     if not wants_new:
@@ -135,7 +136,8 @@ def _analysis(turn: Turn) -> Script[str]:
         if spoken and not turn.memory.newer("train", spoken):
             return spoken
         session_model = turn.memory.latest(MODEL_RUNS)
-        if model or not session_model:
+        # an older analysis is of an older model than the one that this conversation trained
+        if (model or not session_model) and (not trained_here or turn.named_run(*MODEL_RUNS)):
             found = yield from turn.look_up("analysis", model=model, data=data)
             if found:
                 return found

@@ -144,9 +144,10 @@ def test_a_plan_is_made_on_the_analysis_of_an_earlier_session(later: Conversatio
     assert later.arguments("plan_compression")["analysis"] == "analysis-3b3b3b"
 
 
-def test_an_older_analysis_is_not_used_after_a_new_training(later: Conversation) -> None:
+@pytest.mark.parametrize("message", [PLAN, "which layers of minilm can I drop to make it twice as fast?"])
+def test_an_older_analysis_is_not_used_after_a_new_training(later: Conversation, message: str) -> None:
     later.say(TRAIN)
-    later.say(PLAN)
+    later.say(message)
     assert later.names == ["analyze_layers", "plan_compression"]
 
 
