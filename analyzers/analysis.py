@@ -52,7 +52,8 @@ def analyze(
     best = max(fidelity.values, key=lambda name: fidelity.values[name].value)
     engine.diagnostics["calibration_examples"] = float(engine.examples)
     engine.diagnostics["held_out_examples"] = float(coalitions.examples)
-    engine.diagnostics["evaluations"] = float(engine.coalitions.evaluations + coalitions.evaluations)
+    memos = {engine.coalitions, engine.game, coalitions}  # the first two may be one
+    engine.diagnostics["evaluations"] = float(sum(memo.evaluations for memo in memos))
     return AnalysisResult(
         task=loaded.task.name,
         metric=loaded.task.metric,

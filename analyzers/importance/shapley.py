@@ -22,8 +22,8 @@ def shapley(engine: Engine) -> list[LayerScore]:
     """Shapley value of the block in the game v(kept blocks) = −loss.
 
     Exact for up to 8 blocks. For more by shap's permutation explainer, forwards and backwards through each random order.
-    Language models play it on 4 of the calibration windows. Either way the values add up to v(all blocks) − v(none). The interval is over examples; it does not hold the sampling
-    of orders.
+    Language models play it on 4 of the calibration windows. Either way the values add up to v(all blocks) − v(none). The
+    interval is over examples; it does not hold the sampling of orders.
 
     Raises:
         NotFinite: the loss of a set of blocks is NaN or infinite.
