@@ -165,32 +165,31 @@ def test_a_file_that_is_no_gguf(content: bytes, tmp_path: Path):
         load(parse_model(f"gguf:{path}"), tmp_path, CPU, Progress())
 
 
-def test_no_hub_in_reach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.fixture
+def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub does not answer the first question, and whoever goes on asking fails the test."""
     import huggingface_hub
 
     def refused(*args, **options):
         raise ConnectionError("no route to the hub")
 
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", refused)
-    for look in (
-        lambda reference: load(reference, tmp_path, CPU, Progress()),
-        lambda reference: is_language_model(reference, tmp_path, Progress()),
-    ):
-        with pytest.raises(AssetUnavailable) as caught:
-            look(parse_model("nobody/no-such-model"))
-        message = str(caught.value)
-        assert "\n" not in message
-        for part in ("nobody/no-such-model", "config.json", "model.safetensors", "tokenizer files", "name that folder"):
-            assert part in message
+    monkeypatch.setattr("socket.getaddrinfo", lambda *args, **options: pytest.fail("asked again"))
 
 
-def test_a_cached_model_needs_no_hub(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """As the cache of the hub lays files out; the hub does not answer."""
-    import huggingface_hub
+@pytest.mark.parametrize("look", ["load", "is_language_model"])
+def test_no_hub_in_reach(look: str, no_hub, tmp_path: Path):
+    device = (CPU,) if look == "load" else ()
+    with pytest.raises(AssetUnavailable) as caught:
+        getattr(models, look)(parse_model("nobody/no-such-model"), tmp_path, *device, Progress())
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in ("nobody/no-such-model", "config.json", "model.safetensors", "tokenizer files", "name that folder"):
+        assert part in message
 
-    def refused(*args, **options):
-        raise ConnectionError("no route to the hub")
 
+def test_a_cached_model_needs_no_hub(no_hub, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """In the layout of the hub's own cache."""
     classifier(folder)
     cache = tmp_path / "hub"
     stored = cache / "models--nobody--known"
@@ -198,8 +197,7 @@ def test_a_cached_model_needs_no_hub(folder: Path, tmp_path: Path, monkeypatch: 
     (stored / "refs" / "main").write_text("0" * 40)
     (stored / "snapshots").mkdir()
     folder.rename(stored / "snapshots" / ("0" * 40))
-    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", refused)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
     monkeypatch.setattr("transformers.utils.hub.constants.HF_HUB_CACHE", str(cache))
     loaded = load(parse_model("nobody/known"), tmp_path, CPU, Progress())
     assert loaded.model.config.num_hidden_layers == 2

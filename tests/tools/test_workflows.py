@@ -1,0 +1,425 @@
+"""The whole chain on tiny models: what each workflow does, records and leaves on the disk."""
+
+import hashlib
+import json
+import shlex
+import shutil
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from agent.cli import main
+from agent.cli_options import request as request_of
+from analyzers.compression import verify
+from analyzers.errors import BadTarget, DataError, ModelError, NoBlocks, UnknownModel, UnknownRun, UsageError
+from analyzers.importance.registry import choose
+from analyzers.layers import LayeredModel
+from analyzers.progress import Progress
+from analyzers.records import AnalyzeRequest, CompressRequest, EvaluateRequest, PlanRequest, Run, TrainRequest
+from analyzers.references import parse_model
+from tests.tools.conftest import Chain, workspace_in, write_decoder, write_encoder, write_sentences
+from tools import workflows
+from tools.inputs import open_inputs, resolve
+from tools.workspace import Workspace
+
+VERBS = ("train", "analyze", "plan", "compress", "evaluate")
+KINDS = {
+    "train": "train",
+    "analyze": "analysis",
+    "plan": "plan",
+    "compress": "compression",
+    "evaluate": "evaluation",
+}
+
+
+def folder_of(chain: Chain, verb: str) -> Path:
+    return chain.workspace.runs.folder(chain[verb].id)
+
+
+def value(run: Run, name: str, subject: str, split: str | None = "test") -> float:
+    measured = run.measured(name, subject, split)
+    assert measured is not None, (name, subject, split)
+    return measured.value
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_run_is_saved_as_it_was_returned(verb: str, chain: Chain):
+    run = chain[verb]
+    assert (run.kind, run.status, run.error) == (KINDS[verb], "done", None)
+    assert chain.workspace.runs.get(run.id) == run
+    assert run.result is not None
+    assert run.seconds > 0
+    assert run.seed == chain.requests[verb].seed
+    assert run.environment.device == "cpu"
+    assert run.environment.versions["torch"].startswith("2.")
+    assert run.settings.items() >= {"split_seed": 3, "seed": chain.requests[verb].seed}.items()
+
+
+def test_each_run_names_what_it_came_from(chain: Chain):
+    assert [chain[verb].parents for verb in VERBS] == [[], *([chain[verb].id] for verb in VERBS[:-1])]
+    assert [chain[verb].model for verb in VERBS] == [chain.model, *[chain["train"].id] * 3, chain["compress"].id]
+    assert {chain[verb].data for verb in VERBS} == {chain.data}
+
+
+def test_all_are_measured_on_the_splits_of_the_training(chain: Chain):
+    splits = chain["train"].splits
+    assert all(chain[verb].splits == splits for verb in VERBS)
+    assert sum(split.n for split in splits.values()) > 150
+    alone = open_inputs(chain.model, chain.data, 1, chain.workspace, Progress(), new_head=True)
+    assert alone.splits.fingerprints != splits, "the seed of the analysis would have given these anyway"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_artifacts_have_their_checksums(verb: str, chain: Chain):
+    folder = folder_of(chain, verb)
+    there = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()} - {"record.json"}
+    assert {artifact.path for artifact in chain[verb].artifacts} == there
+    for artifact in chain[verb].artifacts:
+        content = (folder / artifact.path).read_bytes()
+        assert (hashlib.sha256(content).hexdigest(), len(content)) == (artifact.sha256, artifact.bytes)
+    weights = "model/model.safetensors" in there
+    assert weights == (verb in ("train", "compress"))
+    assert not [path for path in there if "state.pt" in path or "best.safetensors" in path or "saving" in path]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_command_of_a_record_asks_for_the_same(verb: str, chain: Chain):
+    program, name, *words = shlex.split(chain[verb].command)
+    assert (program, name) == ("layerwise", verb)
+    kind = type(chain.requests[verb])
+    context = main.commands[name].make_context(name, words, parent=click.Context(main))
+    assert request_of(kind, **{field: context.params[field] for field in kind.model_fields}) == chain.requests[verb]
+
+
+def test_training(chain: Chain):
+    run = chain["train"]
+    assert value(run, "accuracy", "dense") > 0.9
+    assert run.result.layers == 4
+    assert run.result.labels == ["negative", "positive"]
+    assert run.measured("accuracy").n == run.splits["test"].n
+
+
+def test_analysis(chain: Chain):
+    result = chain["analyze"].result
+    methods = [method.id for method in choose(("all",))]
+    assert list(result.scores) == list(result.fidelity) == list(result.units) == methods
+    for scores in result.scores.values():
+        assert [score.layer for score in scores] == [0, 1, 2, 3]
+        assert all(score.low <= score.value <= score.high for score in scores)
+    assert sorted(result.consensus) == [0, 1, 2, 3]
+    assert 0 <= result.agreement.kendall_w <= 1
+    assert set(result.curves) == {*methods, "random", "greedy"}
+    assert result.diagnostics["calibration_examples"] == 32
+
+
+def test_plan(chain: Chain):
+    run, result = chain["plan"], chain["plan"].result
+    assert len(result.remove) == len(result.keep) == 2
+    assert sorted(result.remove + result.keep) == [0, 1, 2, 3]
+    assert result.exhaustive  # six subsets of two
+    chosen, *others = result.candidates
+    assert (chosen.source, chosen.remove) == ("search", result.remove)
+    baselines = {"block_influence", "angular_block", "reverse_order", "greedy", "consensus"}
+    assert {candidate.source for candidate in others} == {*chain["analyze"].result.scores, *baselines}
+    ranked = [(-candidate.select.metric.value, candidate.select.loss.value) for candidate in result.candidates]
+    assert ranked == sorted(ranked)
+    assert [point.ratio for point in result.frontier] == pytest.approx([1, 4 / 3, 2, 4])
+    best = next(point for point in result.frontier if point.ratio == 2)
+    assert best.keep == result.keep
+    assert best.parameters == result.prediction.parameters == value(chain["compress"], "parameters", "healed", None)
+    assert value(run, "accuracy", "planned") == chosen.test.metric.value
+    assert result.evaluations <= 64
+
+
+def test_compression(chain: Chain):
+    run, result = chain["compress"], chain["compress"].result
+    plan = chain["plan"].result
+    assert (result.removed, result.kept) == (plan.remove, plan.keep)
+    assert result.verified.reloaded_in_fresh_process
+    assert result.verified.same_text is None
+    assert result.verified.max_logit_difference < 1e-4
+    assert result.healing.best_epoch, "healing helped nothing: the test of the healed model tests nothing"
+    # The plan measured the masked model; the one that was cut is the same.
+    assert value(run, "accuracy", "compressed") == plan.candidates[0].test.metric.value
+    assert value(run, "loss", "compressed") == pytest.approx(plan.candidates[0].test.loss.value, rel=1e-4)
+    assert value(run, "accuracy", "dense") == value(chain["train"], "accuracy", "dense")
+    kept = value(run, "accuracy", "healed") / value(run, "accuracy", "dense")
+    assert value(run, "accuracy_ratio", "healed/dense") == pytest.approx(kept)
+    assert value(run, "speedup", "healed/dense", None) > 0
+    weights = folder_of(chain, "compress") / "model" / "model.safetensors"
+    assert value(run, "disk_mb", "healed", None) == weights.stat().st_size / 1e6
+
+
+def test_the_smaller_model_opens_with_plain_transformers(chain: Chain):
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    folder = folder_of(chain, "compress") / "model"
+    model, report = AutoModelForSequenceClassification.from_pretrained(folder, output_loading_info=True)
+    assert not report["missing_keys"]
+    assert len(model.bert.encoder.layer) == model.config.num_hidden_layers == 2
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    answers = model.eval()(**tokenizer(["a good lamp", "a bad lamp"], return_tensors="pt")).logits.argmax(-1)
+    assert [model.config.id2label[int(answer)] for answer in answers] == ["positive", "negative"]
+
+
+def test_evaluation_gives_what_compression_measured(chain: Chain):
+    run = chain["evaluate"]
+    assert value(run, "accuracy", "model") == value(chain["compress"], "accuracy", "healed")
+    assert value(run, "loss", "model") == pytest.approx(value(chain["compress"], "loss", "healed"), rel=1e-5)
+    assert run.result.layers == 2
+    assert value(run, "latency_ms", "model", None) > 0
+
+
+def test_report(chain: Chain, tmp_path: Path):
+    runs = [chain[verb] for verb in VERBS]
+    for ending in ("html", "md", "json"):
+        path = workflows.report([run.id for run in runs], tmp_path / f"report.{ending}", chain.workspace)
+        text = Path(path).read_text(encoding="utf-8")
+        assert all(run.id in text for run in runs)
+        names = [method.id if ending == "json" else method.title for method in choose(("all",))]
+        assert all(name in text for name in names)
+    json.loads((tmp_path / "report.json").read_text())
+
+
+def test_the_runs_are_found(chain: Chain):
+    runs = chain.workspace.runs
+    assert {run.id for run in runs.list()} >= {chain[verb].id for verb in VERBS}
+    assert runs.search("plan that halves the layers", kind="plan")[0].run.id == chain["plan"].id
+    assert not [line for line in runs.notices if "damaged" in line]
+
+
+# --- runs as models ---------------------------------------------------------------------------------------------------
+
+
+def test_a_run_keeps_its_splits_however_the_path_is_written(chain: Chain, monkeypatch: pytest.MonkeyPatch):
+    path = Path(chain.data.removeprefix("csv:"))
+    monkeypatch.chdir(path.parent)
+    for data in (f"csv:./{path.name}", f"csv:{path.name}"):
+        inputs = open_inputs(chain["train"].id, data, 99, chain.workspace, Progress())
+        assert inputs.split_seed == 3
+        assert inputs.splits.fingerprints == chain["train"].splits
+        assert inputs.parents == [chain["train"].id]
+
+
+def test_a_run_on_other_data_is_split_by_its_own_seed(chain: Chain, tmp_path: Path):
+    other = write_sentences(tmp_path / "other.csv", seed=8)
+    assert open_inputs(chain["train"].id, f"csv:{other}", 99, chain.workspace, Progress()).split_seed == 99
+
+
+def test_runs_that_hold_no_model(chain: Chain):
+    with pytest.raises(
+        UnknownModel, match=rf"made no model, it is of the kind plan; its model is: {chain['train'].id}"
+    ):
+        resolve(chain["plan"].id, chain.workspace)
+    stopped = chain["train"].model_copy(update={"id": "train-stopped", "status": "cancelled"})
+    chain.workspace.runs.save(stopped)
+    try:
+        with pytest.raises(
+            ModelError, match=r"train-stopped is cancelled and has no model; run it again: layerwise train"
+        ):
+            resolve("train-stopped", chain.workspace)
+    finally:
+        chain.workspace.runs.delete("train-stopped")
+
+
+def copy_of(chain: Chain, tmp_path: Path, *verbs: str) -> tuple[Workspace, Path]:
+    """Another home with some of the runs, on a copy of the data."""
+    data = tmp_path / "reviews.csv"
+    shutil.copy(chain.data.removeprefix("csv:"), data)
+    workspace = workspace_in(tmp_path)
+    for verb in verbs:
+        shutil.copytree(folder_of(chain, verb), workspace.runs.folder(chain[verb].id))
+        workspace.runs.save(chain[verb].model_copy(update={"data": f"csv:{data}"}))
+    return workspace, data
+
+
+@pytest.mark.parametrize("wanted", ["evaluate", "plan", "compress"])
+def test_data_that_changed_since(wanted: str, chain: Chain, tmp_path: Path):
+    workspace, data = copy_of(chain, tmp_path, "train", "analyze", "plan")
+    data.write_text(data.read_text() + "a good new chair,positive\n" * 3)
+    requests: dict[str, Any] = {
+        "evaluate": EvaluateRequest(model=chain["train"].id, data=f"csv:{data}"),
+        "plan": PlanRequest(analysis=chain["analyze"].id, ratio=2),
+        "compress": CompressRequest(plan=chain["plan"].id),
+    }
+    with pytest.raises(
+        DataError, match=r"is not what it was when .* used it \(other texts in: .*\); bring the old file"
+    ):
+        getattr(workflows, wanted)(requests[wanted], workspace, Progress())
+
+
+def test_an_analysis_of_a_folder_is_held_to_its_data(chain: Chain, tmp_path: Path):
+    # There is no training run whose splits would be looked at.
+    workspace, data = copy_of(chain, tmp_path, "train")
+    model = str(workspace.runs.folder(chain["train"].id) / "model")
+    request = AnalyzeRequest(model=model, data=f"csv:{data}", methods=("ablation",), samples=16)
+    analysis = workflows.analyze(request, workspace, Progress())
+    assert analysis.parents == []
+    data.write_text(data.read_text() + "a good new chair,positive\n" * 3)
+    with pytest.raises(DataError, match=rf"when {analysis.id} used it"):
+        workflows.plan(PlanRequest(analysis=analysis.id, keep=3), workspace, Progress())
+
+
+@pytest.mark.parametrize(
+    ("verb", "wanted", "message"),
+    [
+        (
+            "plan",
+            lambda chain: PlanRequest(analysis=chain["train"].id, ratio=2),
+            r"a plan starts from a finished analysis",
+        ),
+        ("compress", lambda chain: CompressRequest(plan=chain["analyze"].id), r"starts from a finished plan"),
+        (
+            "plan",
+            lambda chain: PlanRequest(analysis="analysis-zzzzzz", ratio=2),
+            r"no run 'analysis-zzzzzz'; the newest",
+        ),
+    ],
+)
+def test_a_run_of_another_kind(verb: str, wanted: Any, message: str, chain: Chain):
+    with pytest.raises(UnknownRun, match=message):
+        getattr(workflows, verb)(wanted(chain), chain.workspace, Progress())
+
+
+def test_other_targets(chain: Chain):
+    kept = workflows.plan(PlanRequest(analysis=chain["analyze"].id, keep=3), chain.workspace, Progress())
+    assert len(kept.result.keep) == 3
+    drop = workflows.plan(PlanRequest(analysis=chain["analyze"].id, max_drop=0.5), chain.workspace, Progress())
+    chosen = drop.result.candidates[0]
+    assert drop.result.dense.metric.value - chosen.select.metric.value <= 0.5
+    count = len(chain.workspace.runs.list())
+    for impossible in ({"ratio": 4.5}, {"keep": 4}, {"max_drop": 1.5}):
+        with pytest.raises(BadTarget):
+            workflows.plan(PlanRequest(analysis=chain["analyze"].id, **impossible), chain.workspace, Progress())
+    assert len(chain.workspace.runs.list()) == count, "said before any work, so nothing is recorded"
+
+
+def test_without_healing(chain: Chain, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(verify, "in_fresh_process", opened_here)
+    request = CompressRequest(plan=chain["plan"].id, heal="none")
+    run = workflows.compress(request, chain.workspace, Progress())
+    assert run.result.healing is None
+    assert run.measured("accuracy", "healed") is None
+    assert value(run, "accuracy_ratio", "compressed/dense") == pytest.approx(
+        value(run, "accuracy", "compressed") / value(run, "accuracy", "dense")
+    )
+
+
+@pytest.mark.xfail(raises=NoBlocks, strict=True, reason="a model of one block has no stack: LayeredModel refuses it")
+def test_one_layer_is_kept(chain: Chain, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(verify, "in_fresh_process", opened_here)
+    plan = workflows.plan(PlanRequest(analysis=chain["analyze"].id, keep=1), chain.workspace, Progress())
+    run = workflows.compress(CompressRequest(plan=plan.id), chain.workspace, Progress())
+    assert run.result.kept == plan.result.keep
+
+
+def opened_here(folder: Path, *words: str | Path) -> str | None:
+    """What the fresh process does, without the seconds that a new interpreter costs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["verify.py", str(folder), *map(str, words)])
+        try:
+            verify.main()
+        except SystemExit as end:
+            return str(end)
+    return None
+
+
+# --- going on, other models -------------------------------------------------------------------------------------------
+
+
+class StopAt(Progress):
+    """Ctrl-C when so many ticks of all steps together were heard."""
+
+    def __init__(self, ticks: int) -> None:
+        super().__init__()
+        self.left = ticks
+
+    def advanced(self, step: str, done: int, total: int) -> None:
+        self.left -= 1
+        if not self.left:
+            raise KeyboardInterrupt
+
+
+def test_a_stopped_training_goes_on_as_if_nothing_had_happened(chain: Chain, tmp_path: Path):
+    workspace, request = workspace_in(tmp_path), chain.requests["train"]
+    with pytest.raises(KeyboardInterrupt):
+        workflows.train(request, workspace, StopAt(20))
+    [stopped] = workspace.runs.list()
+    assert (stopped.status, stopped.error) == ("cancelled", "stopped by the user")
+    resumed = workflows.train(request, workspace, Progress(), resume=True)
+    assert (resumed.id, resumed.status, resumed.created) == (stopped.id, "done", stopped.created)
+    assert resumed.measurements == chain["train"].measurements
+    mine, undisturbed = (
+        next(a.sha256 for a in run.artifacts if a.path == "model/model.safetensors")
+        for run in (resumed, chain["train"])
+    )
+    assert mine == undisturbed
+    with pytest.raises(UsageError, match=rf"{resumed.id} of this command is finished; there is nothing to resume"):
+        workflows.train(request, workspace, Progress(), resume=True)
+
+
+def test_a_new_encoder_from_scratch(chain: Chain, tmp_path: Path):
+    config = tmp_path / "tiny.yaml"
+    config.write_text("layers: 2\nwidth: 16\nheads: 2\nvocabulary: 320\nmax_tokens: 16\n")
+    request = TrainRequest(model="mine", data=chain.data, from_scratch=str(config), epochs=1)
+    run = workflows.train(request, workspace_in(tmp_path), Progress())
+    assert run.result.layers == 2
+    assert f"--from-scratch {config}" in run.command
+
+
+def test_a_trained_model_learns_other_classes(chain: Chain, tmp_path: Path):
+    lines = chain.data.removeprefix("csv:")
+    rows = [
+        f"{line.rpartition(',')[0]},class {n % 3}" for n, line in enumerate(Path(lines).read_text().splitlines()[1:])
+    ]
+    (tmp_path / "three.csv").write_text("text,label\n" + "\n".join(rows) + "\n")
+    request = TrainRequest(model=chain["train"].id, data=f"csv:{tmp_path / 'three.csv'}", epochs=1)
+    run = workflows.train(request, chain.workspace, Progress())
+    assert run.result.labels == ["class 0", "class 1", "class 2"]
+    assert run.parents == [chain["train"].id]
+    chain.workspace.runs.delete(run.id)
+
+
+def test_a_language_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(verify, "in_fresh_process", opened_here)
+    workspace, model = workspace_in(tmp_path), str(write_decoder(tmp_path / "decoder"))
+    texts = [line.rpartition(",")[0] for line in write_sentences(tmp_path / "s.csv", 240).read_text().splitlines()[1:]]
+    joined = [" ".join(texts[start : start + 6]) for start in range(0, 240, 6)]
+    (tmp_path / "texts.csv").write_text("text,other\n" + "\n".join(f"{text},x" for text in joined) + "\n")
+    data = f"csv:{tmp_path / 'texts.csv'}"
+    methods = ("ablation", "gradient")
+    wanted = AnalyzeRequest(model=model, data=data, methods=methods, max_tokens=16, batch_size=4, samples=8)
+    analysis = workflows.analyze(wanted, workspace, Progress())
+    assert (analysis.result.task, analysis.result.metric) == ("language_modeling", "perplexity")
+    assert list(analysis.result.scores) == list(methods)
+    plan = workflows.plan(PlanRequest(analysis=analysis.id, ratio=2), workspace, Progress())
+    assert plan.result.candidates[0].select.metric.value <= min(c.select.metric.value for c in plan.result.candidates)
+    run = workflows.compress(CompressRequest(plan=plan.id, epochs=1), workspace, Progress())
+    assert run.parents == [plan.id]
+    assert run.result.verified.same_text
+    assert run.result.healing.epochs
+    assert value(run, "perplexity", "compressed") == pytest.approx(
+        plan.result.candidates[0].test.metric.value, rel=1e-4
+    )
+    smaller = workflows.evaluate(EvaluateRequest(model=run.id, data=data, max_tokens=16, seed=9), workspace, Progress())
+    assert smaller.splits == run.splits
+    assert smaller.result.layers == 2
+    subject = "healed" if run.result.healing.best_epoch else "compressed"
+    assert value(smaller, "perplexity", "model") == pytest.approx(value(run, "perplexity", subject), rel=1e-4)
+
+
+def test_the_dense_model_is_not_touched(chain: Chain, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(verify, "in_fresh_process", opened_here)
+    weights = folder_of(chain, "train") / "model" / "model.safetensors"
+    before = hashlib.sha256(weights.read_bytes()).hexdigest()
+    workflows.compress(CompressRequest(plan=chain["plan"].id, epochs=1), chain.workspace, Progress())
+    assert hashlib.sha256(weights.read_bytes()).hexdigest() == before
+    assert parse_model(chain["train"].id).kind == "run"
+
+
+def test_builders(tmp_path: Path):
+    from transformers import AutoModel
+
+    assert len(LayeredModel(AutoModel.from_pretrained(write_encoder(tmp_path / "e", 3)))) == 3
