@@ -23,7 +23,7 @@ from agent.events import (
 )
 from agent.llm import LanguageModel
 from agent.planner import Planner
-from analyzers.errors import BadTarget, LayerwiseError, StorageError, UsageError
+from analyzers.errors import BadTarget, Cancelled, LayerwiseError, StorageError, UsageError
 from analyzers.progress import Progress
 from tests.agent.scripted import Scripted, Step
 from tests.fake_workflows import FakeWorkflows, no_index, workflows
@@ -192,6 +192,17 @@ def test_a_stopped_turn_leaves_no_call_without_an_answer(chat: ChatSession, work
     answered = {message.tool_call_id for message in chat._messages() if isinstance(message, ToolMessage)}
     assert called
     assert called == answered
+
+
+def test_a_workflow_that_was_stopped_elsewhere_ends_the_turn(chat: ChatSession, workflows: FakeWorkflows) -> None:
+    def stopped(_: Progress) -> None:
+        raise Cancelled("its process was ended")
+
+    workflows.before["analyze"] = stopped
+    end = events_of(chat, WHOLE)[-1]
+    assert isinstance(end, Stopped)
+    assert end.run_ids == ("train-2a2a2a",)
+    assert isinstance(events_of(chat, "hello")[-1], Answer)
 
 
 def test_a_cancelled_turn_does_not_cancel_the_next(chat: ChatSession, workflows: FakeWorkflows) -> None:

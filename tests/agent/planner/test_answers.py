@@ -125,6 +125,18 @@ def test_an_answer_is_whole_and_grounded(language: Any, name: str, values: dict[
         assert check(text, facts_of(results)) == []
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [(name, values) for name, values in CASES if name in ("planned", "compressed", "evaluated", "provenance", "quality",
+                                                          "ranking", "speed", "trained", "why_layer")],
+)  # fmt: skip
+def test_the_run_stands_with_each_number(language: Any, name: str, values: dict[str, Any]) -> None:
+    for line in render(language, name, **values).splitlines():
+        if re.search(r"\d\.\d", line) and "http" not in line and not line.startswith("**SHAP"):
+            assert re.search(r"\b[a-z]+-\w{6}\b", line), line
+
+
 def test_every_template_is_tried_and_there_in_both_languages() -> None:
     assert {name for name, _ in CASES} == set(MACROS)
     assert re.findall(r"{% macro (\w+\([^)]*\))", load("answers.en.j2")) == re.findall(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from agent.planner.answers import render
-from agent.planner.reading import read
+from agent.planner.reading import LONGEST, read
 
 AMAZON, MINILM = ("demo:amazon",), ("demo:minilm",)
 
@@ -209,6 +209,11 @@ def test_a_search_keeps_the_words_as_written() -> None:
 )
 def test_nothing_breaks_it(message: str) -> None:
     assert read(message).slots.ratio in (None, 0)
+
+
+def test_of_a_long_paste_only_the_beginning_is_read() -> None:
+    assert read(f"train minilm {'x ' * LONGEST}").goals == ("train",)
+    assert read(f"{'x ' * LONGEST} train minilm").goals == ()
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
