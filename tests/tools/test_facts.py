@@ -7,12 +7,15 @@ import pytest
 
 from analyzers.records import Measurement, Run
 from knowledge.runs import RunStore
+from tests.fake_workflows import no_index
 from tests.sample_runs import analysis_run, compression_run, evaluation_run, plan_run, story, train_run
 from tools.facts import base_model, brief, facts, headline
 
+__all__ = ["no_index"]
+
 
 @pytest.fixture
-def store(tmp_path: Path) -> RunStore:
+def store(tmp_path: Path, no_index: None) -> RunStore:
     store = RunStore(tmp_path, embedder_folder=None)
     for run in story():
         store.save(run)
