@@ -174,6 +174,7 @@ def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ConnectionError("no route to the hub")
 
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", refused)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY", True)  # else it asks who is calling
     monkeypatch.setattr("socket.getaddrinfo", lambda *args, **options: pytest.fail("asked again"))
 
 

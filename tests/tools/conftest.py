@@ -1,14 +1,17 @@
 """Tiny models and data in files, and one chain of runs that all tests of the workflows look at."""
 
 import random
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from analyzers.errors import LayerwiseError
 from analyzers.progress import Progress
-from analyzers.records import AnalyzeRequest, CompressRequest, EvaluateRequest, PlanRequest, Run, TrainRequest
+from analyzers.records import AnalyzeRequest, CompressRequest, EvaluateRequest, PlanRequest, Request, Run, TrainRequest
+from tools import workflows
 from tools.workspace import Workspace
 
 WORDS = ("plain", "dull", "grey", "slow", "table", "chair", "lamp", "road", "bread", "stone", "good", "bad")
@@ -92,8 +95,6 @@ class Chain:
 @pytest.fixture(scope="session")
 def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
     """Of an encoder of four layers, trained from its folder on 200 sentences."""
-    from tools import workflows
-
     folder = tmp_path_factory.mktemp("chain")
     workspace = workspace_in(folder)
     model, data = str(write_encoder(folder / "encoder")), f"csv:{write_sentences(folder / 'reviews.csv')}"
@@ -112,3 +113,60 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
     compressed = do("compress", CompressRequest(plan=plan, epochs=2, seed=4))
     do("evaluate", EvaluateRequest(model=compressed, data=data, max_tokens=32, seed=5))
     return Chain(workspace, model, data, runs, requests)
+
+
+def folder_of(chain: Chain, verb: str) -> Path:
+    return chain.workspace.runs.folder(chain[verb].id)
+
+
+def copied(chain: Chain, folder: Path, *verbs: str) -> Workspace:
+    """A home of its own with some runs of the chain."""
+    workspace = workspace_in(folder)
+    for verb in verbs:
+        name = chain[verb].id
+        shutil.copytree(chain.workspace.runs.folder(name), workspace.runs.folder(name))
+        workspace.runs.save(chain[verb])
+    return workspace
+
+
+def left_in(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def opened_here(folder: Path, *words: str | Path) -> str | None:
+    """In the place of `verify.in_fresh_process`: the same code, without the seconds that a new interpreter costs."""
+    from analyzers.compression import verify
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["verify.py", str(folder), *map(str, words)])
+        try:
+            verify.main()
+        except SystemExit as end:
+            return str(end)
+    return None
+
+
+WORKFLOW = {
+    TrainRequest: "train",
+    AnalyzeRequest: "analyze",
+    PlanRequest: "plan",
+    CompressRequest: "compress",
+    EvaluateRequest: "evaluate",
+}
+
+
+def run(wanted: Request, workspace: Workspace, progress: Progress | None = None, **options: Any) -> Any:
+    return getattr(workflows, WORKFLOW[type(wanted)])(wanted, workspace, progress or Progress(), **options)
+
+
+def refused(wanted: Request, workspace: Workspace, error: type[LayerwiseError], *parts: str) -> str:
+    """The message, after it was seen to be one short line that says all of `parts`."""
+    with pytest.raises(LayerwiseError) as caught:
+        run(wanted, workspace)
+    assert type(caught.value) is error
+    message = str(caught.value)
+    assert "\n" not in message
+    assert len(message) < 600
+    for part in parts:
+        assert part in message
+    return message
