@@ -14,6 +14,7 @@ from analyzers.progress import Progress
 from analyzers.records import AnalysisResult
 from analyzers.tasks import task_of
 from tests import tiny
+from tests.analyzers.test_coalitions import coalitions
 
 FAST = ("ablation", "fisher", "gradient")
 
@@ -44,6 +45,18 @@ def test_every_method_together(build, task: str, metric: str):
     assert result.agreement == agreement(result.scores)
     assert result.consensus == consensus(result.scores, result.fidelity)
     assert AnalysisResult.model_validate_json(result.model_dump_json()) == result
+
+
+def test_scores_are_of_the_calibration_sample_and_curves_of_held_out_data():
+    model = tiny.bert()
+    result = analysis(model, ("ablation",))
+    calibration, held_out = (coalitions(model, tiny.random_batches(16, seed=seed)) for seed in (0, 1))
+    everything = calibration.everything
+    rises = [calibration.mean_loss(everything - {layer}) - calibration.mean_loss(everything) for layer in range(3)]
+    assert [score.value for score in result.scores["ablation"]] == pytest.approx(rises)
+    for curve in (result.curves["ablation"], result.curves["greedy"]):
+        for point in curve:
+            assert point.loss == pytest.approx(held_out.mean_loss(everything - set(point.removed)))
 
 
 def test_the_method_to_believe_has_the_highest_fidelity():

@@ -22,9 +22,9 @@ def test_one_unit_by_hand():
     engine = tiny.engine(tiny.scalar_stack(1.0, 2.0), tiny.batches([[1]], [0]))
     expected = log_likelihood(6.0) - log_likelihood(0.0)
     assert [score.value for score in conductance(engine)] == pytest.approx([expected] * 2, rel=0.05)
-    by_layer, change = path_conductance(engine, engine.batches[0], steps=2000)
+    by_layer, change = path_conductance(engine, engine.batches[0], steps=500)
     assert float(change) == pytest.approx(expected, rel=1e-3)
-    assert [float(units.sum()) for units in by_layer] == pytest.approx([expected] * 2, rel=2e-3)
+    assert [float(units.sum()) for units in by_layer] == pytest.approx([expected] * 2, rel=6e-3)
 
 
 def test_opposed_units_by_hand():
@@ -33,7 +33,7 @@ def test_opposed_units_by_hand():
     model = tiny.Stack([[0.0, 0.0], [3.0, 2.0]], blocks, [[1.0, -1.0], [0.0, 0.0]])
     engine = tiny.engine(model, tiny.batches([[1]], [0]))
     change = log_likelihood(1.0) - log_likelihood(0.0)
-    by_layer, _ = path_conductance(engine, engine.batches[0], steps=1000)
+    by_layer, _ = path_conductance(engine, engine.batches[0], steps=500)
     for units in by_layer:
         assert units.flatten().tolist() == pytest.approx([3 * change, -2 * change], rel=1e-3)
     assert [score.value for score in conductance(engine)] == pytest.approx([5 * change] * 2, rel=0.02)
@@ -79,17 +79,17 @@ def test_complete_as_steps_grow(build, data):
         sums = torch.stack([units.flatten(1).sum(1) for units in by_layer])  # (layers, batch)
         return float((sums - change).abs().max() / change.abs().max())
 
-    few, some, many = error(10), error(50), error(250)
+    few, some, many = error(10), error(30), error(100)
     assert many < some < few
-    assert many < 0.02
+    assert many < 0.05
 
 
 @pytest.mark.parametrize("build", [tiny.bert, lambda: tiny.llama(head="SequenceClassification")])
 def test_padding_does_not_matter(build):
     model = build()
     found = []
-    for batch_size in (10, 1):  # all padded to the longest; not padded
-        engine = tiny.engine(model, tiny.random_batches(batch_size=batch_size))
+    for batch_size in (4, 1):  # all padded to the longest; not padded
+        engine = tiny.engine(model, tiny.random_batches(4, batch_size))
         found.append([score.value for score in conductance(engine)])
     assert found[0] == pytest.approx(found[1], rel=1e-3)
 
@@ -98,7 +98,7 @@ def test_the_path_goes_from_the_baseline_to_the_text():
     engine = tiny.engine(tiny.llama(head="SequenceClassification"), tiny.random_batches())
     batch, model = engine.batches[0], engine.layered.model
     blank = baseline_embeddings(engine, batch)
-    _, change = path_conductance(engine, batch, steps=400)
+    _, change = path_conductance(engine, batch, steps=150)
     end = engine.task.losses(model, batch).detach()
     # The ids stay, so that the classifier still knows which token is the last.
     handle = model.get_input_embeddings().register_forward_hook(lambda *_: blank)
