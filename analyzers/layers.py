@@ -35,16 +35,21 @@ class Block:
 class LayeredModel:
     """A model seen as its blocks. The model itself is not changed; what a context changes is restored on leaving it."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, least: int = 2) -> None:
         """Find the blocks.
 
+        Args:
+            model: any module.
+            least: shortest list that is a stack. 2 where layers are compared; 1 where a model that was made smaller is
+                only measured or trained, for it may have one layer left.
+
         Raises:
-            NoBlocks: no stack of at least two repeated blocks was found.
+            NoBlocks: no stack was found.
         """
         self.model = model
         self.blocks = [
             Block(index, name, module, container)
-            for index, (name, module, container) in enumerate(_repeated_blocks(model))
+            for index, (name, module, container) in enumerate(_repeated_blocks(model, least))
         ]
         if not self.blocks:
             raise NoBlocks(
@@ -202,8 +207,8 @@ def _replaced(forwards: dict[nn.Module, Callable[..., Any]]) -> Iterator[None]:
                 module.forward = own
 
 
-def _repeated_blocks(model: nn.Module) -> Iterator[tuple[str, nn.Module, nn.ModuleList | nn.Sequential]]:
-    """Outermost lists of two or more modules of one class that have parts and parameters of their own."""
+def _repeated_blocks(model: nn.Module, least: int) -> Iterator[tuple[str, nn.Module, nn.ModuleList | nn.Sequential]]:
+    """Outermost lists of `least` or more modules of one class that have parts and parameters of their own."""
     inside: tuple[str, ...] = ()
     for path, module in model.named_modules():
         if not isinstance(module, nn.ModuleList | nn.Sequential) or (inside and path.startswith(inside)):
@@ -212,7 +217,7 @@ def _repeated_blocks(model: nn.Module) -> Iterator[tuple[str, nn.Module, nn.Modu
         composed = all(
             any(True for _ in child.children()) and any(True for _ in child.parameters()) for child in children
         )
-        if len(children) >= 2 and composed and len({type(child) for child in children}) == 1:
+        if len(children) >= least and composed and len({type(child) for child in children}) == 1:
             inside = (*inside, f"{path}." if path else "")
             for name, child in module.named_children():
                 yield f"{path}.{name}" if path else name, child, module

@@ -3,20 +3,29 @@
 import errno
 import io
 import struct
+from collections.abc import Collection
 from contextlib import redirect_stderr
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    GgufConfig,
+)
 
 from analyzers.assets import demo_asset
 from analyzers.datasets import Example
 from analyzers.datasets.splits import Splits
 from analyzers.errors import AssetUnavailable, DataError, ModelError, StorageError, UnknownModel
+from analyzers.layers import LayeredModel
 from analyzers.progress import Progress
 from analyzers.references import ModelReference
 from analyzers.tasks import Task, task_of
@@ -93,14 +102,30 @@ def load(
             f"must be one for sequence classification or language modelling: train one with: layerwise train {reference.text} DATA"
         )
     torch.manual_seed(seed)
-    given = {"config": config} if "gguf_file" not in options else {}
-    model = _opened(reference, head.from_pretrained, location, dtype=torch.float32, **given, **options)
+    # A GGUF file is opened as the plain model it describes: one that stays quantized unpacks its weights in every
+    # forward pass, and can be neither trained nor saved.
+    given = {"quantization_config": GgufConfig(dequantize=True)} if "gguf_file" in options else {"config": config}
+    opener = partial(head.from_pretrained, dtype=torch.float32, output_loading_info=True)
+    model, report = _opened(reference, opener, location, **given, **options)
+    _check_complete(reference, model, report["missing_keys"], new_head=bool(labels))
     tokenizer = _tokenizer(reference, location, options)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     if model.config.pad_token_id is None:
         model.config.pad_token_id = tokenizer.pad_token_id
     return Loaded(model.eval().to(device), tokenizer, task_of(model))
+
+
+def _check_complete(reference: ModelReference, model: Any, missing: Collection[str], new_head: bool) -> None:
+    """Weights that the files lack were filled at random, without a word."""
+    if new_head:  # what is not part of a block may be new: the head, and a pooling layer before it
+        blocks = tuple(f"{block.name}." for block in LayeredModel(model, least=1).blocks)
+        missing = [name for name in missing if name.startswith(blocks)]
+    if missing:
+        raise ModelError(
+            f"{reference.text} lacks weights ({', '.join(sorted(missing)[:3])}{', …' if len(missing) > 3 else ''}); all must "
+            "be in its files: bring the complete model, or train one with: layerwise train MODEL DATA"
+        )
 
 
 def is_language_model(reference: ModelReference, cache: Path, progress: Progress) -> bool:

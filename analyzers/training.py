@@ -115,7 +115,7 @@ class _Training:
         folder: Path,
         progress: Progress,
     ) -> None:
-        self.layered = LayeredModel(model)
+        self.layered = LayeredModel(model, least=1)
         self.model, self.task, self.tokenizer = model, task, tokenizer
         self.settings, self.folder, self.progress, self.splits = settings, folder, progress, splits
         limit = token_limit(model, tokenizer, settings.max_tokens)

@@ -1,6 +1,6 @@
 """The first lines of a report: what to remove, what it costs, how sure that is."""
 
-from analyzers.records import AnalysisResult, CompressionResult, Measurement, PlanResult, Run, TrainResult
+from analyzers.records import AnalysisResult, CompressionResult, Estimate, Measurement, PlanResult, Run, TrainResult
 from knowledge.comparison import verdict
 from tools.report_content import Fact, Tile
 from tools.wording import SHARES, count, layers, number, significant, title, with_interval
@@ -87,18 +87,20 @@ def _pair(run: Run, name: str) -> tuple[Measurement, Measurement] | None:
 
 def _cost(run: Run, metric: str) -> str:
     parts = []
-    if pair := _pair(run, metric):
+    if metric in SHARES and (kept := run.measured(f"{metric}_ratio")):
+        # shown as the share that it is: 0.99 of an accuracy is 99.0 %
+        parts.append(f"the smaller model keeps {with_interval(_estimate(kept), metric)} of the {title(metric)}")
+    elif pair := _pair(run, metric):
         before, after = pair
-        if metric in SHARES and before.value:
-            parts.append(f"the smaller model keeps {100 * after.value / before.value:.1f} % of the {title(metric)}")
-        else:
-            parts.append(
-                f"the {title(metric)} goes from {number(before.value, metric)} to {number(after.value, metric)}"
-            )
-    if (pair := _pair(run, "latency_ms")) and pair[1].value:
-        parts.append(f"it is {pair[0].value / pair[1].value:.2f} times as fast")
+        parts.append(f"the {title(metric)} goes from {number(before.value, metric)} to {number(after.value, metric)}")
+    if faster := run.measured("speedup"):
+        parts.append(f"it is {with_interval(_estimate(faster), unit='times')} as fast")
     text = " and ".join(parts)
     return f"{text[0].upper()}{text[1:]}." if text else "Nothing was measured."
+
+
+def _estimate(found: Measurement) -> Estimate:
+    return Estimate(value=found.value, low=found.low, high=found.high)
 
 
 def _compression(run: Run) -> list[Tile]:

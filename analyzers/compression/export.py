@@ -1,7 +1,6 @@
 """Saving a model so that it is either whole and verified under its name, or not there."""
 
 import errno
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,6 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import GgufConfig
 
 from analyzers.compression import verify
 from analyzers.errors import StorageError, VerificationFailed
@@ -72,19 +70,13 @@ def _unfinished(folder: Path) -> Iterator[Path]:
 
 
 def _write(model: Any, tokenizer: Any, folder: Path) -> None:
-    # A model read from a GGUF file would otherwise be saved as one.
-    dequantized = {"quantization_config": GgufConfig(dequantize=True)} if _from_gguf(model) else {}
-    model.save_pretrained(folder, **dequantized)
+    model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 
-def _from_gguf(model: Any) -> bool:
-    return getattr(getattr(model, "hf_quantizer", None), "quantization_config", None).__class__.__name__ == "GgufConfig"
-
-
 def _replace(folder: Path, finished: Path) -> None:
-    if folder.exists():
-        shutil.rmtree(folder)
+    if folder.exists():  # out of the way first: whatever happens now, one of the two is whole
+        folder.replace(finished.with_name("before"))
     finished.replace(folder)
 
 

@@ -112,7 +112,7 @@ def distill(
     Raises:
         NotFinite, StorageError, DamagedRecord, Cancelled: as training does.
     """
-    student = LayeredModel(pruned)
+    student = LayeredModel(pruned, least=1)
     before = {name: value.detach().clone() for name, value in pruned.state_dict().items()}
     batches = task.batches(splits.select, tokenizer, settings.batch_size, settings.max_tokens)
     unhealed = outcome(task, losses_of(student, task, batches), settings.seed)

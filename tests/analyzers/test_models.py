@@ -275,3 +275,23 @@ def test_a_folder_reference_keeps_its_text(tmp_path: Path):
     reference = ModelReference(kind="folder", value=str(tmp_path), text="train-2a2a2a")
     with pytest.raises(UnknownModel, match=r"^train-2a2a2a has no config\.json"):
         load(reference, tmp_path, CPU, Progress())
+
+
+def test_a_model_that_lacks_weights_is_refused_and_not_filled_at_random(tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+    from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
+
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b"]
+    (tmp_path / "vocab.txt").write_text("\n".join(words))
+    BertTokenizerFast(str(tmp_path / "vocab.txt")).save_pretrained(tmp_path)
+    config = BertConfig(
+        vocab_size=len(words), hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=8
+    )
+    BertForSequenceClassification(config).save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    del weights["bert.encoder.layer.1.output.dense.weight"]
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    for labels in ((), ("x", "y")):
+        with pytest.raises(ModelError, match=r"lacks weights \(bert.encoder.layer.1.output.dense.weight\)"):
+            load(parse_model(str(tmp_path)), tmp_path, torch.device("cpu"), Progress(), labels=labels)

@@ -315,20 +315,3 @@ def test_order_has_every_row_once_and_pads_little():
 def test_one_step_in_all(tmp_path: Path):
     result, _ = fit(tmp_path, epochs=1, batch_size=1000)
     assert len(result.epochs) == 1
-
-
-@pytest.mark.real
-def test_minilm_on_the_amazon_reviews(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory):
-    from analyzers import models
-    from analyzers.datasets import load
-    from analyzers.references import parse_data, parse_model
-
-    cache = tmp_path_factory.getbasetemp() / "real-cache"
-    data = load(parse_data("demo:amazon"), cache, Progress())
-    splits = split(data, 0)
-    loaded = models.load(parse_model("demo:minilm"), cache, torch.device("cpu"), Progress(), labels=data.labels)
-    settings = TrainRequest(model="demo:minilm", data="demo:amazon")
-    training.train(loaded.model, loaded.task, loaded.tokenizer, splits, settings, tmp_path, Progress())
-    batches = loaded.task.batches(splits.test, loaded.tokenizer, 16, settings.max_tokens)
-    measured = outcome(loaded.task, losses_of(LayeredModel(loaded.model), loaded.task, batches))
-    assert measured.metric.value >= 0.87

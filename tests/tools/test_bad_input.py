@@ -130,9 +130,10 @@ def test_labels_that_the_model_does_not_know(chain: Chain, tmp_path: Path):
 
 def test_a_model_without_repeated_blocks(chain: Chain, tmp_path: Path):
     workspace, model = workspace_in(tmp_path), str(write_encoder(tmp_path / "shallow", layers=1))
-    wanted = TrainRequest(model=model, data=chain.data)
+    trained = workflows.train(TrainRequest(model=model, data=chain.data, epochs=1), workspace, Progress())
+    wanted = AnalyzeRequest(model=trained.id, data=chain.data)
     refused(wanted, workspace, errors.NoBlocks, "BertForSequenceClassification", "two or more repeated blocks")
-    [failed] = workspace.runs.list()
+    [failed] = workspace.runs.list(kind="analysis")
     assert failed.status == "failed"
     assert "repeated blocks" in failed.error
     assert "model" not in {path.partition("/")[0] for path in left_in(workspace.runs.folder(failed.id))}

@@ -12,7 +12,7 @@ import pytest
 from agent.cli import main
 from agent.cli_options import request as request_of
 from analyzers.compression import verify
-from analyzers.errors import BadTarget, NoBlocks, UnknownRun, UsageError
+from analyzers.errors import BadTarget, UnknownRun, UsageError
 from analyzers.importance.registry import choose
 from analyzers.layers import LayeredModel
 from analyzers.progress import Progress
@@ -238,7 +238,6 @@ def test_without_healing(chain: Chain, monkeypatch: pytest.MonkeyPatch):
     )
 
 
-@pytest.mark.xfail(raises=NoBlocks, strict=True, reason="a model of one block has no stack: LayeredModel refuses it")
 def test_one_layer_is_kept(chain: Chain, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(verify, "in_fresh_process", opened_here)
     plan = workflows.plan(PlanRequest(analysis=chain["analyze"].id, keep=1), chain.workspace, Progress())

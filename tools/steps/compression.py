@@ -75,13 +75,13 @@ def _compress(
     verified = save_verified(pruned, loaded.tokenizer, folder, probe, masked)
 
     before = losses_of(dense, task, test, progress)
-    unhealed = losses_of(LayeredModel(pruned), task, test, progress)
+    unhealed = losses_of(LayeredModel(pruned, least=1), task, test, progress)
     healing = _heal(request, plan, inputs, dense, pruned, active, limit, size, progress)
     final, after = "compressed", unhealed
     if healing and healing.best_epoch:
         final = "healed"
         verified = save_verified(pruned, loaded.tokenizer, folder, probe, expected(pruned, probe))
-        after = losses_of(LayeredModel(pruned), task, test, progress)
+        after = losses_of(LayeredModel(pruned, least=1), task, test, progress)
 
     batch = test[len(test) // 2].to(inputs.device)
     calls = {"dense": forward_call(loaded.model, batch), final: forward_call(pruned, batch)}

@@ -28,7 +28,7 @@ def run(request: EvaluateRequest, workspace: Workspace, progress: Progress) -> R
     ) as active:
         limit = token_limit(loaded.model, loaded.tokenizer, request.max_tokens)
         batches = loaded.task.batches(inputs.splits.test, loaded.tokenizer, request.batch_size, limit)
-        layered = LayeredModel(loaded.model)
+        layered = LayeredModel(loaded.model, least=1)
         losses = losses_of(layered, loaded.task, batches, progress)
         batch = batches[len(batches) // 2].to(inputs.device)
         seconds = latencies({"model": forward_call(loaded.model, batch)}, inputs.device, TIMINGS, progress)

@@ -43,7 +43,7 @@ def run(request: TrainRequest, workspace: Workspace, progress: Progress, resume:
         save(loaded.model, loaded.tokenizer, active.folder / MODEL_FOLDER)
         limit = fitting.token_limit(loaded.model, loaded.tokenizer, request.max_tokens)
         batches = loaded.task.batches(splits.test, loaded.tokenizer, request.batch_size, limit)
-        losses = losses_of(LayeredModel(loaded.model), loaded.task, batches, progress)
+        losses = losses_of(LayeredModel(loaded.model, least=1), loaded.task, batches, progress)
         active.measurements = [
             *quality(loaded.task, losses, "dense", "test", request.seed),
             parameters(loaded.model, "dense"),
