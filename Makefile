@@ -29,8 +29,9 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# Two processes of one thread each: tiny models gain nothing from two threads.
 unit: setup
-	$(BIN)/pytest -m "not real"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not real" --numprocesses 2 --dist loadfile
 
 real: setup
 	$(BIN)/pytest -m real

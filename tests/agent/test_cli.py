@@ -1,14 +1,11 @@
 """The command line's contract: one JSON document, exit codes 0 to 3, one line for every error, and a fast start."""
 
 import json
-import logging
-import os
 import signal
 import subprocess
 import sys
 import time
 import types
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,19 +34,6 @@ VERBS = {
     "compress": (["plan-4c4c4c"], compression_run()),
     "evaluate": (["compression-5d5d5d", "demo:movie"], evaluation_run()),
 }
-
-
-@pytest.fixture(autouse=True)
-def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A temporary home, and an end to what the command sets for libraries."""
-    monkeypatch.setenv("LAYERWISE_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("LAYERWISE_CACHE", str(tmp_path / "cache"))
-    variables, level = dict(os.environ), logging.getLogger().level
-    yield
-    logging.getLogger().setLevel(level)
-    for name in set(os.environ) - set(variables):
-        del os.environ[name]
-    os.environ.update(variables)
 
 
 @pytest.fixture
