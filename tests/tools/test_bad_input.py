@@ -130,7 +130,7 @@ def test_labels_that_the_model_does_not_know(chain: Chain, tmp_path: Path):
 
 def test_a_model_without_repeated_blocks(chain: Chain, tmp_path: Path):
     workspace, model = workspace_in(tmp_path), str(write_encoder(tmp_path / "shallow", layers=1))
-    trained = workflows.train(TrainRequest(model=model, data=chain.data, epochs=1), workspace, Progress())
+    trained = run(TrainRequest(model=model, data=chain.data, epochs=1), workspace)
     wanted = AnalyzeRequest(model=trained.id, data=chain.data)
     refused(wanted, workspace, errors.NoBlocks, "BertForSequenceClassification", "two or more repeated blocks")
     [failed] = workspace.runs.list(kind="analysis")
