@@ -6,7 +6,6 @@ import struct
 from collections.abc import Collection
 from contextlib import redirect_stderr
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,10 +84,16 @@ def load(
     """
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    location, options = _locate(reference, cache, progress)
-    config = _opened(reference, AutoConfig.from_pretrained, location, **options)
-    # Models in GGUF files are language models; their configuration does not name an architecture.
-    head = AutoModelForCausalLM if "gguf_file" in options else _head(config)
+    location, file = _locate(reference, cache, progress)
+    options: dict[str, Any] = {"dtype": torch.float32, "output_loading_info": True}
+    if file:
+        # A language model always. It is opened as the plain model that the file describes: one that stays quantized
+        # unpacks its weights in every forward pass, and can be neither trained nor saved.
+        head = AutoModelForCausalLM
+        options["quantization_config"] = GgufConfig(dequantize=True)
+    else:
+        options["config"] = config = _opened(reference, AutoConfig.from_pretrained, location)
+        head = _head(config)
     if labels and head is not AutoModelForCausalLM:
         head = AutoModelForSequenceClassification
         if config.num_labels != len(labels):  # a head for other classes gives way to the new one
@@ -102,13 +107,9 @@ def load(
             f"must be one for sequence classification or language modelling: train one with: layerwise train {reference.text} DATA"
         )
     torch.manual_seed(seed)
-    # A GGUF file is opened as the plain model it describes: one that stays quantized unpacks its weights in every
-    # forward pass, and can be neither trained nor saved.
-    given = {"quantization_config": GgufConfig(dequantize=True)} if "gguf_file" in options else {"config": config}
-    opener = partial(head.from_pretrained, dtype=torch.float32, output_loading_info=True)
-    model, report = _opened(reference, opener, location, **given, **options)
+    model, report = _opened(reference, head.from_pretrained, location, **options, **file)
     _check_complete(reference, model, report["missing_keys"], new_head=bool(labels))
-    tokenizer = _tokenizer(reference, location, options)
+    tokenizer = _tokenizer(reference, location, file)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     if model.config.pad_token_id is None:
@@ -130,10 +131,10 @@ def _check_complete(reference: ModelReference, model: Any, missing: Collection[s
 
 def is_language_model(reference: ModelReference, cache: Path, progress: Progress) -> bool:
     """Whether the model predicts next tokens, told from its configuration alone."""
-    location, options = _locate(reference, cache, progress)
-    if "gguf_file" in options:
+    location, file = _locate(reference, cache, progress)
+    if file:
         return True
-    return _head(_opened(reference, AutoConfig.from_pretrained, location, **options)) is AutoModelForCausalLM
+    return _head(_opened(reference, AutoConfig.from_pretrained, location)) is AutoModelForCausalLM
 
 
 def match_labels(splits: Splits, loaded: Loaded) -> Splits:
@@ -166,7 +167,7 @@ def match_labels(splits: Splits, loaded: Loaded) -> Splits:
     )
 
 
-def _locate(reference: ModelReference, cache: Path, progress: Progress) -> tuple[str, dict[str, Any]]:
+def _locate(reference: ModelReference, cache: Path, progress: Progress) -> tuple[str, dict[str, str]]:
     if reference.kind == "demo":
         folder = demo_asset(reference.value, cache, progress)  # type: ignore[arg-type]
         file = next(folder.glob("*.gguf"), None)
@@ -205,9 +206,8 @@ def _out_of_reach(reference: ModelReference) -> AssetUnavailable:
     )
 
 
-def _tokenizer(reference: ModelReference, location: str, options: dict[str, Any]) -> Any:
-    wanted = {name: value for name, value in options.items() if name != "ignore_mismatched_sizes"}
-    tokenizer = _opened(reference, AutoTokenizer.from_pretrained, location, **wanted)
+def _tokenizer(reference: ModelReference, location: str, file: dict[str, str]) -> Any:
+    tokenizer = _opened(reference, AutoTokenizer.from_pretrained, location, **file)
     files = sorted(set(tokenizer.vocab_files_names.values()))
     # Without them transformers makes a tokenizer that knows no word, and says nothing.
     if reference.kind == "folder" and files and not any((Path(location) / file).is_file() for file in files):

@@ -1,6 +1,6 @@
 """Layer conductance: how much of the answer flows through each block."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,6 +17,7 @@ from analyzers.samples import spread
 from analyzers.tasks import Batch
 
 STEPS = 50  # captum's own default
+TOKENS_AT_ONCE = 512  # enough to keep a processor busy; the activations of so many wait for their gradients
 
 
 @importance_method(
@@ -64,25 +65,35 @@ def path_conductance(engine: Engine, batch: Batch, steps: int = STEPS) -> tuple[
     """
     end = _embeddings(engine)(batch.inputs["input_ids"]).detach()  # (batch, tokens, width)
     start = baseline_embeddings(engine, batch)
-    total: list[Tensor] = []
-    before: tuple[Tensor, list[Tensor], list[Tensor]] | None = None
-    first: Tensor | None = None
-    last = torch.empty(0)
-    for point in path_points(steps):
-        last, outputs, gradients = _at(engine, batch, start + point * (end - start))
-        first = last if first is None else first
-        if before is None:
-            total = [torch.zeros_like(output) for output in outputs]
-        else:
-            for units, output, old_output, old_gradient in zip(total, outputs, before[1], before[2], strict=True):
-                units += old_gradient * (output - old_output)
-        before = (last, outputs, gradients)
-    return total, last - first  # type: ignore[operator]
+    walked = _walk(engine, batch, start, end, path_points(steps))
+    first, outputs, gradients = next(walked)
+    total = [torch.zeros_like(output) for output in outputs]
+    last = first
+    for value, outputs_now, gradients_now in walked:
+        for units, output, output_now, gradient in zip(total, outputs, outputs_now, gradients, strict=True):
+            units += gradient * (output_now - output)
+        last, outputs, gradients = value, outputs_now, gradients_now
+    return total, last - first
 
 
-def path_points(steps: int) -> Iterator[float]:
+def path_points(steps: int) -> list[float]:
     """steps + 1 points between 0 and 1."""
-    yield from (0.5 * (1 + np.polynomial.legendre.leggauss(steps + 1)[0])).tolist()
+    points: list[float] = (0.5 * (1 + np.polynomial.legendre.leggauss(steps + 1)[0])).tolist()
+    return points
+
+
+def _walk(
+    engine: Engine, batch: Batch, start: Tensor, end: Tensor, points: Sequence[float]
+) -> Iterator[tuple[Tensor, Sequence[Tensor], Sequence[Tensor]]]:
+    """What `_at` gives for each point of the path; short batches pass several points at once."""
+    at_once = max(1, TOKENS_AT_ONCE // (start.shape[0] * start.shape[1]))
+    for begin in range(0, len(points), at_once):
+        now = points[begin : begin + at_once]
+        repeated = batch.pick(list(range(len(batch))) * len(now))
+        value, outputs, gradients = _at(engine, repeated, torch.cat([start + point * (end - start) for point in now]))
+        layers = [each.split(len(batch)) for each in (*outputs, *gradients)]
+        for values, *found in zip(value.split(len(batch)), *layers, strict=True):
+            yield values, found[: len(outputs)], found[len(outputs) :]
 
 
 def baseline_embeddings(engine: Engine, batch: Batch) -> Tensor:
