@@ -84,15 +84,15 @@ def load(
     """
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    location, file = _locate(reference, cache, progress)
+    location, source = _locate(reference, cache, progress)
     options: dict[str, Any] = {"dtype": torch.float32, "output_loading_info": True}
-    if file:
+    if "gguf_file" in source:
         # A language model always. It is opened as the plain model that the file describes: one that stays quantized
         # unpacks its weights in every forward pass, and can be neither trained nor saved.
         head = AutoModelForCausalLM
         options["quantization_config"] = GgufConfig(dequantize=True)
     else:
-        options["config"] = config = _opened(reference, AutoConfig.from_pretrained, location)
+        options["config"] = config = _opened(reference, AutoConfig.from_pretrained, location, **source)
         head = _head(config)
     if labels and head is not AutoModelForCausalLM:
         head = AutoModelForSequenceClassification
@@ -107,9 +107,9 @@ def load(
             f"must be one for sequence classification or language modelling: train one with: layerwise train {reference.text} DATA"
         )
     torch.manual_seed(seed)
-    model, report = _opened(reference, head.from_pretrained, location, **options, **file)
+    model, report = _opened(reference, head.from_pretrained, location, **options, **source)
     _check_complete(reference, model, report["missing_keys"], new_head=bool(labels))
-    tokenizer = _tokenizer(reference, location, file)
+    tokenizer = _tokenizer(reference, location, source)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     if model.config.pad_token_id is None:
@@ -131,10 +131,10 @@ def _check_complete(reference: ModelReference, model: Any, missing: Collection[s
 
 def is_language_model(reference: ModelReference, cache: Path, progress: Progress) -> bool:
     """Whether the model predicts next tokens, told from its configuration alone."""
-    location, file = _locate(reference, cache, progress)
-    if file:
+    location, source = _locate(reference, cache, progress)
+    if "gguf_file" in source:
         return True
-    return _head(_opened(reference, AutoConfig.from_pretrained, location)) is AutoModelForCausalLM
+    return _head(_opened(reference, AutoConfig.from_pretrained, location, **source)) is AutoModelForCausalLM
 
 
 def match_labels(splits: Splits, loaded: Loaded) -> Splits:
@@ -167,7 +167,7 @@ def match_labels(splits: Splits, loaded: Loaded) -> Splits:
     )
 
 
-def _locate(reference: ModelReference, cache: Path, progress: Progress) -> tuple[str, dict[str, str]]:
+def _locate(reference: ModelReference, cache: Path, progress: Progress) -> tuple[str, dict[str, Any]]:
     if reference.kind == "demo":
         folder = demo_asset(reference.value, cache, progress)  # type: ignore[arg-type]
         file = next(folder.glob("*.gguf"), None)
@@ -206,8 +206,8 @@ def _out_of_reach(reference: ModelReference) -> AssetUnavailable:
     )
 
 
-def _tokenizer(reference: ModelReference, location: str, file: dict[str, str]) -> Any:
-    tokenizer = _opened(reference, AutoTokenizer.from_pretrained, location, **file)
+def _tokenizer(reference: ModelReference, location: str, source: dict[str, Any]) -> Any:
+    tokenizer = _opened(reference, AutoTokenizer.from_pretrained, location, **source)
     files = sorted(set(tokenizer.vocab_files_names.values()))
     # Without them transformers makes a tokenizer that knows no word, and says nothing.
     if reference.kind == "folder" and files and not any((Path(location) / file).is_file() for file in files):
