@@ -7,15 +7,17 @@ import torch
 
 from analyzers.coalitions import Coalitions
 from analyzers.consensus import agreement, consensus, order_of
-from analyzers.errors import UsageError
+from analyzers.errors import Cancelled, LayerwiseError, StorageError, UsageError
 from analyzers.fidelity import measure_fidelity
-from analyzers.importance import choose
+from analyzers.importance import Method, choose
 from analyzers.importance.engine import Engine
+from analyzers.journal import Journal
 from analyzers.layers import LayeredModel
 from analyzers.models import Loaded
 from analyzers.progress import Progress
-from analyzers.records import AnalysisResult
+from analyzers.records import AnalysisResult, LayerScore
 from analyzers.samples import ROWS, spread
+from analyzers.stability import stability
 from analyzers.tasks import Batch
 
 
@@ -26,6 +28,7 @@ def analyze(
     methods: tuple[str, ...],
     seed: int,
     progress: Progress,
+    journal: Journal | None = None,
 ) -> AnalysisResult:
     """Score every layer with every method, then measure which method to believe.
 
@@ -33,21 +36,33 @@ def analyze(
         loaded: the model.
         calibration: batches of the train split; scores are computed on them.
         held_out: batches of the select split; deletion curves are measured on them.
-        methods: names, or ("all",).
+        methods: names, ("main",) or ("all",).
         seed: of probes, permutations, random orders and intervals.
         progress: ticks in every step.
+        journal: keeps what is finished; what an earlier call kept there is not computed again.
 
     Raises:
         UnknownMethod: a name that no method has.
         NoBlocks: the model has no stack of layers.
-        NotFinite: a score is NaN or infinite.
+        NotFinite, DataError, ModelError: no method could be computed; with some left, `failed` says why the others were not.
         Cancelled: the user stopped it.
     """
     chosen = choose(methods)
     layered = LayeredModel(loaded.model)
-    engine = Engine(layered, loaded.task, loaded.tokenizer, calibration, seed, progress)
-    scores = {method.id: method.score(engine) for method in chosen}
-    coalitions = Coalitions(layered, loaded.task, spread(held_out, ROWS[loaded.task.name].curves))
+    reducers = tuple(reducer for method in chosen for reducer in method.reducers)
+    engine = Engine(
+        layered,
+        loaded.task,
+        loaded.tokenizer,
+        calibration,
+        seed,
+        progress,
+        journal=journal or Journal(),
+        wanted=reducers,
+    )
+    scores, failed = _scores(chosen, engine)
+    held_out = spread(held_out, ROWS[loaded.task.name].curves)
+    coalitions = Coalitions(layered, loaded.task, held_out, engine.journal, "held-out")
     fidelity = measure_fidelity(coalitions, {name: order_of(found) for name, found in scores.items()}, seed, progress)
     best = max(fidelity.values, key=lambda name: fidelity.values[name].value)
     engine.diagnostics["calibration_examples"] = float(engine.examples)
@@ -59,14 +74,33 @@ def analyze(
         metric=loaded.task.metric,
         layers=layered.layers,
         scores=scores,
-        units={method.id: method.unit for method in chosen},
+        units={method.id: method.unit for method in chosen if method.id in scores},
         agreement=agreement(scores),
         fidelity=fidelity.values,
         curves=fidelity.curves,
         consensus=consensus(scores, fidelity.values),
         believe=best if fidelity.values[best].value > 0 else None,
+        stability={name: stability(values, seed) for name, values in engine.values.items()},
+        failed=failed,
         diagnostics=engine.diagnostics,
     )
+
+
+def _scores(chosen: Sequence[Method], engine: Engine) -> tuple[dict[str, list[LayerScore]], dict[str, str]]:
+    """Scores of the methods that could be computed, and why the others could not."""
+    scores: dict[str, list[LayerScore]] = {}
+    failed: dict[str, LayerwiseError] = {}
+    for method in chosen:
+        try:
+            scores[method.id] = engine.score(method)
+        except (Cancelled, StorageError):
+            raise
+        except LayerwiseError as problem:
+            failed[method.id] = problem
+            engine.progress.say(f"without {method.id}: {problem}")
+    if not scores:
+        raise next(iter(failed.values()))
+    return scores, {name: str(problem) for name, problem in failed.items()}
 
 
 class Analyzer:
@@ -79,7 +113,7 @@ class Analyzer:
         self,
         data: str,
         *,
-        methods: tuple[str, ...] = ("all",),
+        methods: tuple[str, ...] = ("main",),
         samples: int | None = None,
         max_tokens: int = 128,
         batch_size: int = 16,
@@ -90,7 +124,7 @@ class Analyzer:
 
         Args:
             data: a reference such as demo:amazon or csv:reviews.csv.
-            methods: names of importance methods, or ("all",).
+            methods: names of importance methods, ("main",) for six of them or ("all",).
             samples: calibration examples from the train split; None: 256 texts, 16 windows for a language model.
             max_tokens: of a text, or of a window.
             batch_size: rows of a forward pass.

@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from analyzers.layers import LayeredModel, frozen
+from analyzers.layers import LayeredModel
 from analyzers.progress import Progress
-from analyzers.tasks import Batch
+from analyzers.sweep import sweep
+from analyzers.tasks import Batch, Task
 
 
 @dataclass(frozen=True)
@@ -27,35 +29,62 @@ class Similarity:
     angle: np.ndarray
 
 
-@torch.no_grad()
-def similarity(layered: LayeredModel, batches: Sequence[Batch], last_token: bool, progress: Progress) -> Similarity:
-    """One forward sweep; hidden states are reduced batch by batch."""
-    layers = len(layered)
-    cosine, angle = np.zeros(layers), np.zeros((layers + 1, layers + 1))
-    tokens = rows = 0
-    for batch in progress.track(batches, len(batches), "similarity of hidden states"):
-        on_device = batch.to(layered.device)
-        present = on_device.inputs["attention_mask"].bool()  # (batch, tokens)
-        depths: list[Tensor] = []
+class SimilarityReducer:
+    """Cosines and angles of each example, means over its tokens, and how many of these there are.
 
-        def keep(
-            layer: int, given: Tensor, output: Tensor, present: Tensor = present, depths: list[Tensor] = depths
-        ) -> None:
-            if layer == 0:
-                depths.append(given[present].float())
-            depths.append(output[present].float())  # (tokens, width)
+    (examples, layers), (examples, layers + 1, layers + 1) and (examples,).
+    """
 
-        with frozen(layered.model), layered.capturing(keep):
-            layered.model(**on_device.inputs)
-        cosine += [float(F.cosine_similarity(a, b, dim=-1).sum()) for a, b in pairwise(depths)]
-        tokens += int(present.sum())
-        chosen = present.sum(1).cumsum(0) - 1 if last_token else torch.arange(int(present.sum()), device=layered.device)
-        rows += len(chosen)
-        unit = [F.normalize(hidden[chosen], dim=-1) for hidden in depths]
-        for a in range(layers + 1):
-            for b in range(a + 1, layers + 1):
-                angle[a, b] += float(((unit[a] * unit[b]).sum(-1).clamp(-1, 1).arccos() / torch.pi).sum())
-    return Similarity(cosine / tokens, angle / rows)
+    name: ClassVar[str] = "similarity"
+
+    def __init__(self, layered: LayeredModel, task: Task, seed: int) -> None:  # noqa: ARG002 - as the contract has it
+        self._last_token = not task.labelled
+        self._cosines: list[Tensor] = []
+        self._angles: list[Tensor] = []
+        self._tokens: list[Tensor] = []
+
+    def begin(self, batch: Batch) -> None:
+        self._mask = batch.inputs["attention_mask"].float()  # (batch, tokens)
+        self._depths: list[Tensor] = []
+
+    def layer(self, index: int, given: Tensor, output: Tensor) -> None:
+        if index == 0:
+            self._depths.append(given.float())
+        self._depths.append(output.float())
+
+    def end(self) -> None:
+        unit = [F.normalize(hidden, dim=-1) for hidden in self._depths]  # (batch, tokens, width)
+        cosines = [self._mean((a * b).sum(-1)) for a, b in pairwise(unit)]
+        if self._last_token:
+            last = self._mask.cumsum(1).argmax(1)
+            unit = [hidden[torch.arange(len(last)), last].unsqueeze(1) for hidden in unit]
+        angles = torch.zeros(len(self._mask), len(unit), len(unit))
+        for a, b in combinations(range(len(unit)), 2):
+            angle = (unit[a] * unit[b]).sum(-1).clamp(-1, 1).arccos() / torch.pi  # (batch, tokens)
+            angles[:, a, b] = angle[:, 0] if self._last_token else self._mean(angle)
+        self._cosines.append(torch.stack(cosines, dim=1).cpu())
+        self._angles.append(angles)
+        self._tokens.append(self._mask.sum(1).cpu())
+        self._depths = []
+
+    def result(self) -> dict[str, np.ndarray]:
+        found = {"cosine": self._cosines, "angle": self._angles, "tokens": self._tokens}
+        return {name: torch.cat(parts).double().numpy() for name, parts in found.items()}
+
+    def _mean(self, values: Tensor) -> Tensor:
+        return (values * self._mask).sum(1) / self._mask.sum(1)
+
+
+def similarity(layered: LayeredModel, task: Task, batches: Sequence[Batch], progress: Progress) -> Similarity:
+    """One forward sweep; means over all tokens, or over the last token of each example."""
+    reducer = SimilarityReducer(layered, task, seed=0)
+    sweep(layered, task, batches, [reducer], progress)
+    found = reducer.result()
+    tokens = found["tokens"]
+    return Similarity(
+        np.average(found["cosine"], axis=0, weights=tokens),
+        np.average(found["angle"], axis=0, weights=tokens if task.labelled else None),
+    )
 
 
 def block_influence(found: Similarity, remove: int) -> list[int]:

@@ -4,6 +4,7 @@ Ablation, SHAP, deletion curves and the plan search ask for the same sets, so th
 are walked like a prefix tree: what two sets have in common before they part is computed once.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from analyzers.errors import NotFinite
+from analyzers.journal import Journal
 from analyzers.layers import LayeredModel, frozen
 from analyzers.progress import Progress
 from analyzers.tasks import Batch, Task
@@ -32,13 +34,31 @@ class Losses:
 class Coalitions:
     """Measures sets of kept layers on fixed batches, and remembers what it measured."""
 
-    def __init__(self, layered: LayeredModel, task: Task, batches: Sequence[Batch]) -> None:
+    def __init__(
+        self,
+        layered: LayeredModel,
+        task: Task,
+        batches: Sequence[Batch],
+        journal: Journal | None = None,
+        name: str = "sets",
+    ) -> None:
+        """
+        Args:
+            layered: the model.
+            task: gives the losses.
+            batches: rows are numbered from 0 by their `indices`.
+            journal: keeps what each batch gave, so that a killed computation goes on; holds what an earlier one kept.
+            name: tells these batches from others in the same journal.
+        """
         self.layered = layered
         self.task = task
         self.batches = batches
         self.everything: Kept = frozenset(range(len(layered)))
-        self._measured: dict[Kept, Losses] = {}
         self.examples = sum(len(batch) for batch in batches)
+        self._measured: dict[Kept, Losses] = {}
+        self._parts: dict[tuple[Kept, int], np.ndarray] = {}  # of sets that not all batches have seen: (3, rows)
+        self._journal, self._name, self._pieces = journal or Journal(), name, 0
+        self._recall()
 
     @property
     def evaluations(self) -> int:
@@ -71,17 +91,44 @@ class Coalitions:
         wanted = list(sets)
         new = sorted(set(wanted) - self._measured.keys(), key=self._skip_first)
         if new:
-            found = np.zeros((3, len(new), self.examples), dtype=np.float64)
             batches = (progress or Progress()).track(self.batches, len(self.batches), step)
             with frozen(self.layered.model):  # with dropout no two measurements would be of the same model
-                for batch in batches:
-                    on_device = batch.to(self.layered.device)
-                    for row, scores in enumerate(self._walk(on_device, new)):
-                        found[:, row, batch.indices.numpy()] = torch.stack(scores).double().cpu().numpy()
-            for row, kept in enumerate(new):
-                self._check(kept, found[0, row])
-                self._measured[kept] = Losses(*found[:, row])
+                for number, batch in enumerate(batches):
+                    self._measure_on(number, batch, [kept for kept in new if (kept, number) not in self._parts])
+            for kept in new:
+                self._complete(kept)
         return [self._measured[kept] for kept in wanted]
+
+    def _measure_on(self, number: int, batch: Batch, sets: list[Kept]) -> None:
+        if not sets:
+            return
+        on_device = batch.to(self.layered.device)
+        found = [torch.stack(scores).double().cpu().numpy() for scores in self._walk(on_device, sets)]
+        self._parts.update({(kept, number): part for kept, part in zip(sets, found, strict=True)})
+        masks = np.array([self._skip_first(kept) for kept in sets])
+        self._journal.keep(
+            f"{self._name}-{self._pieces:06d}", masks=masks, batch=np.array(number), found=np.stack(found)
+        )
+        self._pieces += 1
+
+    def _complete(self, kept: Kept) -> None:
+        """All batches have seen the set: it becomes a measured one."""
+        found = np.zeros((3, self.examples))
+        for number, batch in enumerate(self.batches):
+            found[:, batch.indices.numpy()] = self._parts.pop((kept, number))
+        self._check(kept, found[0])
+        self._measured[kept] = Losses(*found)
+
+    def _recall(self) -> None:
+        """Take in what an earlier, killed computation kept."""
+        for piece in self._journal.names(f"{self._name}-"):
+            self._pieces += 1
+            if arrays := self._journal.find(piece):
+                for mask, found in zip(arrays["masks"], arrays["found"], strict=True):
+                    self._parts[frozenset(np.flatnonzero(mask).tolist()), int(arrays["batch"])] = found
+        seen = Counter(kept for kept, _ in self._parts)
+        for kept in [kept for kept, batches in seen.items() if batches == len(self.batches)]:
+            self._complete(kept)
 
     def _skip_first(self, kept: Kept) -> tuple[bool, ...]:
         # Sets that skip a layer come before those that keep it: a hidden state is then needed by fewer later sets, and

@@ -96,6 +96,11 @@ class CurvePoint(Record):
     metric: float
 
 
+class Steadiness(Record):
+    tau: float  # mean Kendall's tau between the order and those of bootstrap samples of the examples
+    examples: int | None  # from so many examples on the order stays the same; None: more than were read
+
+
 class AnalysisResult(Record):
     task: str
     metric: str
@@ -107,6 +112,8 @@ class AnalysisResult(Record):
     curves: dict[str, list[CurvePoint]]  # deletion curves by method, and "random" and "greedy"
     consensus: list[int]  # layers, the most important first
     believe: str | None  # the method with the highest fidelity
+    stability: dict[str, Steadiness] = {}  # how sure the order of each method is
+    failed: dict[str, str] = {}  # methods that could not be computed, and why
     diagnostics: dict[str, float] = {}  # e.g. completeness error of conductance, evaluations used
 
 
@@ -322,7 +329,7 @@ class AnalyzeRequest(Request):
 
     model: str
     data: str
-    methods: tuple[str, ...] = ("all",)
+    methods: tuple[str, ...] = ("main",)
     samples: int | None = Field(default=None, ge=8)  # calibration examples; None: see analyzers/samples.py
     max_tokens: int = Field(default=128, ge=8)
     batch_size: int = Field(default=16, ge=1)

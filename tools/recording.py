@@ -12,7 +12,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from analyzers.errors import Cancelled, LayerwiseError
+from filelock import FileLock, Timeout
+
+from analyzers.compression.export import storage_errors
+from analyzers.errors import Cancelled, LayerwiseError, UsageError
 from analyzers.records import Artifact, Environment, Kind, Measurement, Record, Request, Run, Split, new_run_id, now
 from tools.workspace import Workspace
 
@@ -62,10 +65,46 @@ def recording(
         parents=parents,
         command=request.command(),
     )
+    with _alone(run.id, workspace):
+        yield from _recorded(run, workspace, again.seconds if again else 0.0)
+
+
+def unfinished(kind: Kind, request: Request, workspace: Workspace) -> Run | None:
+    """The newest run of the same command, if it did not come to its end and no process is at work on it."""
+    same = [run for run in workspace.runs.list(kind=kind) if run.command == request.command()]
+    if not same or same[0].status == "done":
+        return None
+    try:
+        with _alone(same[0].id, workspace):
+            return same[0]
+    except UsageError:
+        return None
+
+
+@contextmanager
+def _alone(run_id: str, workspace: Workspace) -> Iterator[None]:
+    """No other process works on the run. The system ends the lock of a process that was killed."""
+    path = workspace.home / "locks" / f"{run_id}.lock"
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise UsageError(
+                f"another process is at work on {run_id}; wait for it: layerwise runs show {run_id}"
+            ) from None
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        lock.release()
+
+
+def _recorded(run: Run, workspace: Workspace, spent: float) -> Iterator[Recording]:
     workspace.runs.save(run)
     started = time.monotonic()
     active = Recording(run, workspace.runs.folder(run.id))
-    spent = again.seconds if again else 0.0
 
     def ended(**change: Any) -> Run:
         seconds = round(spent + time.monotonic() - started, 3)

@@ -54,6 +54,9 @@ class Distillation:
     ) -> list[Batch]:
         return self.task.batches(examples, tokenizer, batch_size, max_tokens, samples, seed)
 
+    def run(self, model: torch.nn.Module, batch: Batch) -> None:
+        self.task.run(model, batch)
+
     def scores(self, model: torch.nn.Module, batch: Batch) -> Scores:
         return self.task.scores(model, batch)
 

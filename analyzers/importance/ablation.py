@@ -13,6 +13,7 @@ from analyzers.records import LayerScore
     unit="nats",
     cost="1 forward pass of the later blocks for each layer",
     source="https://arxiv.org/abs/1905.10650",
+    main=True,
 )
 def ablation(engine: Engine) -> list[LayerScore]:
     """Rise of the loss when the block alone is skipped, mean over examples.

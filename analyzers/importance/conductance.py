@@ -26,6 +26,7 @@ TOKENS_AT_ONCE = 512  # enough to keep a processor busy; the activations of so m
     unit="nats",
     cost=f"{STEPS} gradient sweeps over few examples, all layers from one path",
     source="https://arxiv.org/abs/1805.12233",
+    main=True,
 )
 def conductance(engine: Engine) -> list[LayerScore]:
     """Sum over a block's output units of the absolute conductance of the log-likelihood.

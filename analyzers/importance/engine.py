@@ -10,11 +10,14 @@ import numpy as np
 from analyzers.coalitions import Coalitions
 from analyzers.errors import NotFinite
 from analyzers.importance.gradients import GradientStatistics, per_example_gradients
+from analyzers.importance.registry import Method
+from analyzers.journal import Journal
 from analyzers.layers import LayeredModel
 from analyzers.progress import Progress
 from analyzers.records import LayerScore
 from analyzers.samples import ROWS, Rows, spread
 from analyzers.statistics import mean_intervals
+from analyzers.sweep import Reducer, sweep
 from analyzers.tasks import Batch, Task
 
 
@@ -29,6 +32,26 @@ class Engine:
     seed: int = 0
     progress: Progress = field(default_factory=Progress)
     diagnostics: dict[str, float] = field(default_factory=dict)
+    journal: Journal = field(default_factory=Journal)
+    values: dict[str, np.ndarray] = field(default_factory=dict)  # by method: (examples, layers)
+    wanted: tuple[type[Reducer], ...] = ()  # what the methods of this analysis keep of the forward sweep
+    _reduced: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+
+    def reduced(self, kind: type[Reducer]) -> dict[str, np.ndarray]:
+        """What a reducer keeps of the forward sweep; the first call makes the sweep for all that are wanted."""
+        if kind.name not in self._reduced:
+            self._sweep([each for each in dict.fromkeys((kind, *self.wanted)) if each.name not in self._reduced])
+        return self._reduced[kind.name]
+
+    def _sweep(self, kinds: list[type[Reducer]]) -> None:
+        kept = {kind.name: self.journal.find(f"sweep-{kind.name}") for kind in kinds}
+        self._reduced.update({name: found for name, found in kept.items() if found})
+        reducers = [kind(self.layered, self.task, self.seed) for kind in kinds if kind.name not in self._reduced]
+        if reducers:
+            sweep(self.layered, self.task, self.batches, reducers, self.progress)
+        for reducer in reducers:
+            self._reduced[reducer.name] = reducer.result()
+            self.journal.keep(f"sweep-{reducer.name}", **self._reduced[reducer.name])
 
     @property
     def examples(self) -> int:
@@ -42,19 +65,36 @@ class Engine:
     @cached_property
     def coalitions(self) -> Coalitions:
         """Memoised losses of sets of kept layers on the calibration examples."""
-        return Coalitions(self.layered, self.task, self.batches)
+        return Coalitions(self.layered, self.task, self.batches, self.journal, "calibration")
 
     @cached_property
     def game(self) -> Coalitions:
         """The same on fewer examples, for methods that measure hundreds of sets."""
         if self.examples <= self.rows.game:
             return self.coalitions
-        return Coalitions(self.layered, self.task, spread(self.batches, self.rows.game))
+        return Coalitions(self.layered, self.task, spread(self.batches, self.rows.game), self.journal, "game")
 
     @cached_property
     def gradients(self) -> GradientStatistics:
         """One gradient sweep: squared norms of per-example gradients of each block."""
-        return per_example_gradients(self.layered, self.task, self.batches, self.progress)
+        return per_example_gradients(self.layered, self.task, self.batches, self.progress, self.journal)
+
+    def score(self, method: Method) -> list[LayerScore]:
+        """Scores by one method; those of an earlier, killed analysis are taken from the journal.
+
+        Raises:
+            LayerwiseError: what the method raises.
+        """
+        piece = f"method-{method.id}"
+        if kept := self.journal.find(piece):
+            self.diagnostics.update(zip(kept["names"].tolist(), kept["numbers"].tolist(), strict=True))
+            return self.scores(method.id, kept["values"])
+        before = dict(self.diagnostics)
+        scores = method.score(self)
+        told = {name: value for name, value in self.diagnostics.items() if before.get(name) != value}
+        names, numbers = np.array(list(told), dtype=str), np.array(list(told.values()), dtype=float)
+        self.journal.keep(piece, values=self.values[method.id], names=names, numbers=numbers)
+        return scores
 
     def scores(self, method: str, values: np.ndarray) -> list[LayerScore]:
         """Means over examples with their intervals.
@@ -73,6 +113,7 @@ class Engine:
                 f"{method} gives {values[example, layer]} for example {example} at layer {layer}; scores need finite values: "
                 "leave that text out, or leave the method out with --methods"
             )
+        self.values[method] = values
         means, lows, highs = mean_intervals(values, self.seed)
         return [
             LayerScore(layer=layer, value=float(mean), low=float(low), high=float(high))

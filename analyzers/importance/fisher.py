@@ -11,6 +11,7 @@ from analyzers.records import LayerScore
     unit="nats²",
     cost="1 gradient sweep",
     source="https://arxiv.org/abs/1612.00796",
+    main=True,
 )
 def fisher(engine: Engine) -> list[LayerScore]:
     """Trace of the Fisher information of each block's parameters.

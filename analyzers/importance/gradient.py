@@ -13,6 +13,7 @@ from analyzers.records import LayerScore
     unit="nats per unit of parameter",
     cost="the same gradient sweep as fisher",
     source="https://arxiv.org/abs/1906.10771",
+    main=True,
 )
 def gradient(engine: Engine) -> list[LayerScore]:
     """Root mean square gradient of the loss over a block's parameters, mean over examples.

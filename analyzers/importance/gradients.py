@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from transformers.pytorch_utils import Conv1D
 
+from analyzers.journal import Journal
 from analyzers.layers import LayeredModel, frozen
 from analyzers.progress import Progress
 from analyzers.tasks import Batch, Task
@@ -38,14 +39,19 @@ class _NotSeparable(Exception):
 
 
 def per_example_gradients(
-    layered: LayeredModel, task: Task, batches: Sequence[Batch], progress: Progress
+    layered: LayeredModel, task: Task, batches: Sequence[Batch], progress: Progress, journal: Journal | None = None
 ) -> GradientStatistics:
-    """Gradient statistics of every example and block, in one sweep over the data."""
+    """Gradient statistics of every example and block, in one sweep over the data; what each batch gave is kept."""
+    journal = journal or Journal()
     count = sum(len(batch) for batch in batches)
     found = np.zeros((2, count, len(layered)))
     measure = _way(layered, task, batches[0].rows(0, CHECKED), progress)
-    for batch in progress.track(batches, len(batches), "gradients of each example"):
-        found[:, batch.indices.numpy()] = measure(layered, task, batch.to(layered.device)).double().cpu().numpy()
+    for number, batch in enumerate(progress.track(batches, len(batches), "gradients of each example")):
+        piece = journal.find(f"gradients-{number:06d}")
+        if piece is None:
+            piece = {"found": measure(layered, task, batch.to(layered.device)).double().cpu().numpy()}
+            journal.keep(f"gradients-{number:06d}", **piece)
+        found[:, batch.indices.numpy()] = piece["found"]
     return GradientStatistics(squared_norm=found[0], inner=found[1])
 
 

@@ -1,6 +1,6 @@
 """Usable information about the label that a block adds."""
 
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -9,14 +9,73 @@ from torch import Tensor
 from analyzers.errors import DataError, NotFinite
 from analyzers.importance.engine import Engine
 from analyzers.importance.registry import importance_method
-from analyzers.layers import frozen
+from analyzers.layers import LayeredModel
 from analyzers.records import LayerScore
-from analyzers.tasks import Batch
+from analyzers.tasks import Batch, Task
 
 FOLDS = 5
 COMPONENTS = 64  # the probe sees at most so many principal components
 POSITIONS = 16  # of each window of a language model
+ROWS = 2048  # that probes are fitted and held out on, at most
 TOKENS = 16  # the most frequent next tokens are told apart, the others are one class
+
+
+class PooledStates:
+    """What probes see: one row an example, or one a sampled position of a window; at most `ROWS` rows are kept."""
+
+    name: ClassVar[str] = "pooled_states"
+
+    def __init__(self, layered: LayeredModel, task: Task, seed: int) -> None:
+        self._layers, self._task = len(layered), task
+        self._generator = torch.Generator().manual_seed(seed)
+        self._features: list[Tensor] = []
+        self._labels: list[Tensor] = []
+        self._examples: list[Tensor] = []
+
+    def begin(self, batch: Batch) -> None:
+        self._depths: list[Tensor] = []
+        if self._task.labelled:
+            weights = batch.inputs["attention_mask"].unsqueeze(-1).float()  # (batch, tokens, 1)
+            self._pool = lambda hidden: (hidden * weights).sum(1) / weights.sum(1)
+            self._labels.append(batch.labels.cpu())
+            self._examples.append(batch.indices)
+            return
+        tokens = batch.labels.shape[1]
+        sampled = torch.rand(len(batch), tokens - 1, generator=self._generator).argsort(1)[:, :POSITIONS]
+        chosen = sampled.to(batch.labels.device)  # (batch, positions)
+        self._pool = lambda hidden: hidden.gather(1, chosen.unsqueeze(-1).expand(-1, -1, hidden.shape[-1])).flatten(
+            0, 1
+        )
+        self._labels.append(batch.labels.gather(1, chosen + 1).flatten().cpu())
+        self._examples.append(batch.indices.repeat_interleave(sampled.shape[1]))
+
+    def layer(self, index: int, given: Tensor, output: Tensor) -> None:
+        if index == 0:
+            self._depths.append(self._pool(given))
+        self._depths.append(self._pool(output))
+
+    def end(self) -> None:
+        self._features.append(torch.stack(self._depths).float().cpu())  # (layers + 1, rows, width)
+        if sum(part.shape[1] for part in self._features) > 2 * ROWS:
+            self._thin()
+
+    def result(self) -> dict[str, np.ndarray]:
+        """Features (layers + 1, rows, width), labels (rows,) and the example that each row is of."""
+        self._thin()
+        labels = self._labels[0].numpy()
+        if not self._task.labelled:
+            values, counts = np.unique(labels, return_counts=True)
+            frequent = values[np.argsort(-counts, kind="stable")[:TOKENS]]
+            labels = np.where(np.isin(labels, frequent), labels, -1)
+        return {"features": self._features[0].numpy(), "labels": labels, "examples": self._examples[0].numpy()}
+
+    def _thin(self) -> None:
+        """Keep `ROWS` of the rows at random, so that memory does not grow with the data."""
+        features, labels, examples = torch.cat(self._features, 1), torch.cat(self._labels), torch.cat(self._examples)
+        if len(labels) > ROWS:
+            rows = torch.randperm(len(labels), generator=self._generator)[:ROWS].sort().values
+            features, labels, examples = features[:, rows], labels[rows], examples[rows]
+        self._features, self._labels, self._examples = [features], [labels], [examples]
 
 
 @importance_method(
@@ -24,7 +83,9 @@ TOKENS = 16  # the most frequent next tokens are told apart, the others are one 
     title="Mutual information",
     unit="nats",
     cost="1 forward sweep and a probe for each layer",
+    reducers=(PooledStates,),
     source="https://arxiv.org/abs/2002.10689",
+    main=True,
 )
 def mutual_information(engine: Engine) -> list[LayerScore]:
     """Information about the label that a linear probe can use after the block, less what it can use before it.
@@ -37,7 +98,8 @@ def mutual_information(engine: Engine) -> list[LayerScore]:
         DataError: fewer than two classes with five examples each.
         NotFinite: a hidden state is NaN or infinite.
     """
-    features, labels = hidden_features(engine)
+    seen = engine.reduced(PooledStates)
+    features, labels = seen["features"], seen["labels"]
     broken = np.flatnonzero(~np.isfinite(features).all(axis=(1, 2)))
     if len(broken):
         where = f"after layer {broken[0] - 1}" if broken[0] else "before layer 0"
@@ -55,48 +117,13 @@ def mutual_information(engine: Engine) -> list[LayerScore]:
     depths = engine.progress.track(range(features.shape[0]), features.shape[0], "probes")
     losses = np.stack([held_out_losses(features[depth][rows], labels[rows], engine.seed) for depth in depths])
     engine.diagnostics["mutual_information_examples"] = float(rows.sum())
-    return engine.scores("mutual_information", -np.diff(losses, axis=0).T)
-
-
-def hidden_features(engine: Engine) -> tuple[np.ndarray, np.ndarray]:
-    """What probes see: features before block 0 and after each block, (layers + 1, rows, width), and labels (rows,)."""
-    features: list[Tensor] = []
-    labels: list[Tensor] = []
-    generator = torch.Generator().manual_seed(engine.seed)
-    for batch in engine.progress.track(engine.batches, len(engine.batches), "hidden states"):
-        pool, label = _pooling(engine, batch.to(engine.layered.device), generator)
-        depths: list[Tensor] = []
-
-        def reduce(layer: int, given: Tensor, output: Tensor, pool: Any = pool, depths: list[Tensor] = depths) -> None:
-            if layer == 0:
-                depths.append(pool(given))
-            depths.append(pool(output))
-
-        with torch.no_grad(), frozen(engine.layered.model), engine.layered.capturing(reduce):
-            engine.layered.model(**batch.to(engine.layered.device).inputs)
-        features.append(torch.stack(depths).float().cpu())
-        labels.append(label.cpu())
-    found = torch.cat(labels).numpy()
-    if not engine.task.labelled:
-        values, counts = np.unique(found, return_counts=True)
-        frequent = values[np.argsort(-counts, kind="stable")[:TOKENS]]
-        found = np.where(np.isin(found, frequent), found, -1)
-    return torch.cat(features, dim=1).numpy(), found
-
-
-def _pooling(engine: Engine, batch: Batch, generator: torch.Generator) -> tuple[Any, Tensor]:
-    """How hidden states (batch, tokens, width) become rows, and the label of each row."""
-    if engine.task.labelled:
-        weights = batch.inputs["attention_mask"].unsqueeze(-1).float()
-        return lambda hidden: (hidden * weights).sum(1) / weights.sum(1), batch.labels
-    tokens = batch.labels.shape[1]
-    chosen = torch.rand(len(batch), tokens - 1, generator=generator).argsort(1)[:, :POSITIONS].to(batch.labels.device)
-    labels = batch.labels.gather(1, chosen + 1).flatten()
-
-    def pick(hidden: Tensor) -> Tensor:
-        return hidden.gather(1, chosen.unsqueeze(-1).expand(-1, -1, hidden.shape[-1])).flatten(0, 1)
-
-    return pick, labels
+    gains = -np.diff(losses, axis=0).T  # (rows, layers)
+    # Positions of one window are not independent: what is resampled is the example.
+    _, example = np.unique(seen["examples"][rows], return_inverse=True)
+    return engine.scores(
+        "mutual_information",
+        np.stack([np.bincount(example, each) for each in gains.T], axis=1) / np.bincount(example)[:, None],
+    )
 
 
 def held_out_losses(features: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import importlib.metadata
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from analyzers.errors import UnknownMethod
 from analyzers.records import LayerScore
+from analyzers.sweep import Reducer
 
 if TYPE_CHECKING:  # the engine is made of what methods share; they import it, the list does not
     from analyzers.importance.engine import Engine
@@ -25,17 +27,31 @@ class Method:
     source: str
     summary: str  # first line of the docstring
     score: Score
+    main: bool  # one of the six that an analysis uses where none are named
+    reducers: tuple[type[Reducer], ...]  # what it keeps of the forward sweep that all methods share
 
 
 _METHODS: dict[str, Method] = {}
 
 
-def importance_method(id: str, *, title: str, unit: str, cost: str, source: str) -> Callable[[Score], Score]:
-    """Register the function below it as an importance method. Higher scores mean more important."""
+def importance_method(
+    id: str,
+    *,
+    title: str,
+    unit: str,
+    cost: str,
+    source: str,
+    main: bool = False,
+    reducers: tuple[type[Reducer], ...] = (),
+) -> Callable[[Score], Score]:
+    """Register the function below it as an importance method. Higher scores mean more important.
+
+    A package of its own adds methods by an entry point in the group `layerwise.importance` that names a module with them.
+    """
 
     def register(score: Score) -> Score:
         summary = (score.__doc__ or "").strip().splitlines()[0]
-        _METHODS[id] = Method(id=id, title=title, unit=unit, cost=cost, source=source, summary=summary, score=score)
+        _METHODS[id] = Method(id, title, unit, cost, source, summary, score, main, reducers)
         return score
 
     return register
@@ -47,11 +63,13 @@ def methods() -> tuple[Method, ...]:
     package = importlib.import_module("analyzers.importance")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")
+    for point in importlib.metadata.entry_points(group="layerwise.importance"):
+        point.load()
     return tuple(_METHODS[id] for id in sorted(_METHODS))
 
 
 def choose(names: tuple[str, ...]) -> tuple[Method, ...]:
-    """The methods of these names, in this order; `all` stands for every one.
+    """The methods of these names, in this order; `all` stands for every one, `main` for the six of the study.
 
     Raises:
         UnknownMethod: a name that no method has.
@@ -59,7 +77,9 @@ def choose(names: tuple[str, ...]) -> tuple[Method, ...]:
     known = {method.id: method for method in methods()}
     if "all" in names:
         return methods()
-    for name in names:
+    main = [method.id for method in methods() if method.main]
+    wanted = [each for name in names for each in (main if name == "main" else [name])]
+    for name in wanted:
         if name not in known:
-            raise UnknownMethod(f"no importance method {name!r}; there are: {', '.join(known)}, or all")
-    return tuple(known[name] for name in dict.fromkeys(names))
+            raise UnknownMethod(f"no importance method {name!r}; there are: {', '.join(known)}, main or all")
+    return tuple(known[name] for name in dict.fromkeys(wanted))

@@ -17,6 +17,7 @@ EVALUATIONS = 256  # sets asked for at the most; repeated ones cost nothing
     unit="nats",
     cost="about 256 sets of layers, measured once each",
     source="https://arxiv.org/abs/1705.07874",
+    main=True,
 )
 def shapley(engine: Engine) -> list[LayerScore]:
     """Shapley value of the block in the game v(kept blocks) = −loss.

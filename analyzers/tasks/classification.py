@@ -49,6 +49,9 @@ class Classification:
             batches.append(Batch(dict(inputs), labels, torch.as_tensor(rows.copy())))
         return batches
 
+    def run(self, model: torch.nn.Module, batch: Batch) -> None:
+        model(**batch.inputs)
+
     def scores(self, model: torch.nn.Module, batch: Batch) -> Scores:
         logits = model(**batch.inputs).logits.float()  # (batch, classes)
         loss = F.cross_entropy(logits, batch.labels, reduction="none")

@@ -88,6 +88,10 @@ class Task(Protocol):
         """
         ...
 
+    def run(self, model: torch.nn.Module, batch: Batch) -> None:
+        """One forward pass through the blocks, for those who watch them; the head may be left out."""
+        ...
+
     def scores(self, model: torch.nn.Module, batch: Batch) -> Scores:
         """One forward pass."""
         ...

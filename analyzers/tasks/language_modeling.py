@@ -65,6 +65,10 @@ class LanguageModeling:
             for start in range(0, len(ids) - max_tokens + 1, max_tokens):
                 yield ids[start : start + max_tokens]
 
+    def run(self, model: torch.nn.Module, batch: Batch) -> None:
+        body: Any = model.base_model if self.plain_head else model
+        body(**batch.inputs, use_cache=False)
+
     def scores(self, model: torch.nn.Module, batch: Batch) -> Scores:
         given: Any = model
         targets = batch.labels[:, 1:]  # (batch, tokens - 1)

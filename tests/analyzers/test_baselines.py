@@ -1,4 +1,5 @@
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,11 @@ class Turning(tiny.Residual):
         super().__init__([[cosine - 1, -sine], [sine, cosine - 1]])
 
 
+def task(last_token: bool) -> SimpleNamespace:
+    """Language models look at the last token."""
+    return SimpleNamespace(labelled=not last_token, run=lambda model, batch: model(**batch.inputs))
+
+
 def turning(*degrees: float) -> LayeredModel:
     embeddings = [[0.0, 0.0], [1.0, 0.0], [0.0, 2.0], [3.0, 3.0]]
     return LayeredModel(tiny.Stack(embeddings, [Turning(angle) for angle in degrees], [[1.0, 0.0], [0.0, 1.0]]))
@@ -27,7 +33,7 @@ def turning(*degrees: float) -> LayeredModel:
 @pytest.mark.parametrize("last_token", [False, True])
 def test_by_hand(last_token: bool):
     data = tiny.batches([[1, 2, 3], [2], [3, 1]], [0, 1, 0], batch_size=2)  # padded: token 0 is zero, and not counted
-    found = similarity(turning(30, 90, 60), data, last_token, Progress())
+    found = similarity(turning(30, 90, 60), task(last_token), data, Progress())
     np.testing.assert_allclose(found.cosine, np.cos(np.radians([30, 90, 60])), atol=1e-6)
     expected = np.zeros((4, 4))
     for a, b, degrees in [(0, 1, 30), (1, 2, 90), (2, 3, 60), (0, 2, 120), (1, 3, 150), (0, 3, 180)]:
@@ -56,17 +62,17 @@ def test_equals_a_loop_over_tokens(build, data, last_token: bool):
                             for a in states
                         ]
                     )
-    found = similarity(layered, data, last_token, Progress())
+    found = similarity(layered, task(last_token), data, Progress())
     np.testing.assert_allclose(found.cosine, np.mean(cosines, axis=0), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(found.angle, np.triu(np.mean(angles, axis=0), 1), rtol=1e-3, atol=1e-4)
 
 
 def test_the_model_is_left_as_it_was():
     model = tiny.bert(dropout=0.5)
-    expected = similarity(LayeredModel(model), tiny.random_batches(), False, Progress())
+    expected = similarity(LayeredModel(model), task(False), tiny.random_batches(), Progress())
     model.train()
     before = tiny.state(model)
-    found = similarity(LayeredModel(model), tiny.random_batches(), False, Progress())
+    found = similarity(LayeredModel(model), task(False), tiny.random_batches(), Progress())
     tiny.assert_state(model, before)
     assert (found.cosine == expected.cosine).all()
 
@@ -80,7 +86,7 @@ def test_block_influence_takes_those_that_change_least():
 
 
 def test_angular_block_takes_the_run_that_turns_least():
-    found = similarity(turning(90, 10, -10, 40), tiny.batches([[1], [2]], [0, 1]), False, Progress())
+    found = similarity(turning(90, 10, -10, 40), task(False), tiny.batches([[1], [2]], [0, 1]), Progress())
     assert angular_block(found, 0) == []
     assert angular_block(found, 1) == [1]
     assert angular_block(found, 2) == [1, 2]  # there and back: together they do nothing

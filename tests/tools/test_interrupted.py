@@ -50,7 +50,7 @@ def requests(chain: Chain) -> dict[str, Request]:
         ("train", "training"),
         ("train", "evaluating"),
         ("analyze", "deletion curves"),
-        ("plan", "similarity"),
+        ("plan", "hidden states"),
         ("plan", "methods and baselines"),
         ("plan", "timing"),
         ("compress", "evaluating"),

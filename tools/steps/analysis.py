@@ -1,13 +1,18 @@
 """Score the layers of a model."""
 
+import hashlib
+import shutil
+
 from analyzers.analysis import analyze as analyze_layers
+from analyzers.compression.export import storage_errors
 from analyzers.importance import choose
+from analyzers.journal import Journal
 from analyzers.progress import Progress
 from analyzers.records import AnalyzeRequest, Run
 from analyzers.samples import ROWS
 from analyzers.training import token_limit
-from tools.inputs import open_inputs
-from tools.recording import recording
+from tools.inputs import Inputs, open_inputs
+from tools.recording import recording, unfinished
 from tools.workspace import Workspace
 
 
@@ -31,6 +36,24 @@ def run(request: AnalyzeRequest, workspace: Workspace, progress: Progress) -> Ru
         parents=inputs.parents,
         settings=inputs.settings | {"samples": samples},
         device=str(inputs.device),
+        again=unfinished("analysis", request, workspace),
     ) as active:
-        active.result = analyze_layers(loaded, calibration, held_out, request.methods, request.seed, progress)
+        work = active.folder / "work"
+        journal = Journal(work)
+        journal.only_for(_fingerprint(inputs, request))
+        with storage_errors(work):
+            active.result = analyze_layers(
+                loaded, calibration, held_out, request.methods, request.seed, progress, journal
+            )
+        shutil.rmtree(work, ignore_errors=True)
     return active.finished
+
+
+def _fingerprint(inputs: Inputs, request: AnalyzeRequest) -> str:
+    """Of all that the finished pieces of an analysis depend on: the same command may meet another model or other data."""
+    told = hashlib.sha256(request.model_dump_json().encode())
+    for split in inputs.splits.fingerprints.values():
+        told.update(split.sha256.encode())
+    for name, weight in inputs.loaded.model.state_dict().items():
+        told.update(f"{name} {tuple(weight.shape)} {weight.double().sum().item()!r}".encode())
+    return told.hexdigest()

@@ -79,7 +79,7 @@ def run(request: PlanRequest, workspace: Workspace, progress: Progress) -> Run:
     ) as active:
         batches = _batches(request, parent, inputs)
         layered = LayeredModel(inputs.loaded.model)
-        found = similarity(layered, batches["train"], not inputs.loaded.task.labelled, progress)
+        found = similarity(layered, inputs.loaded.task, batches["train"], progress)
         orders = {name: order_of(scores) for name, scores in analysis.scores.items()}
         orders["consensus"] = list(reversed(analysis.consensus))
         search = Search(

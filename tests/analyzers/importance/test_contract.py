@@ -90,7 +90,7 @@ def test_all_methods_are_found():
 def test_unknown_method():
     with pytest.raises(UnknownMethod) as caught:
         choose(("fisher", "fischer"))
-    assert str(caught.value) == f"no importance method 'fischer'; there are: {', '.join(IDS)}, or all"
+    assert str(caught.value) == f"no importance method 'fischer'; there are: {', '.join(IDS)}, main or all"
 
 
 def test_registering(monkeypatch: pytest.MonkeyPatch):

@@ -5,11 +5,17 @@ import pytest
 import torch
 
 from analyzers.errors import DataError
-from analyzers.importance.mutual_information import TOKENS, held_out_losses, hidden_features, mutual_information
+from analyzers.importance import mutual_information as module
+from analyzers.importance.mutual_information import TOKENS, PooledStates, held_out_losses, mutual_information
 from analyzers.tasks import Batch
 from tests import tiny
 
 ROWS = 60
+
+
+def pooled(engine):
+    found = engine.reduced(PooledStates)
+    return found["features"], found["labels"]
 
 
 class Lifting(tiny.Residual):
@@ -79,7 +85,7 @@ def test_features_without_variance():
 def test_features_are_means_over_present_tokens():
     model = tiny.scalar_stack(1.0, 2.0)  # token values 0, 1, −2, 0.5
     engine = tiny.engine(model, tiny.batches([[1, 2, 3], [1], [3, 3]], [0, 1, 1]))
-    features, labels = hidden_features(engine)
+    features, labels = pooled(engine)
     before = np.array([(1 - 2 + 0.5) / 3, 1, 0.5])
     assert features.shape == (3, 3, 1)  # depths, examples, width
     np.testing.assert_allclose(features[:, :, 0], [before, 2 * before, 6 * before], rtol=1e-6)
@@ -88,7 +94,7 @@ def test_features_are_means_over_present_tokens():
 
 def test_a_language_model_predicts_the_next_token():
     engine = tiny.engine(tiny.llama(), tiny.windows(count=3, tokens=8, batch_size=3))
-    features, labels = hidden_features(engine)
+    features, labels = pooled(engine)
     assert features.shape == (4, 3 * 7, 8)  # every position but the last has a next token
     batch = engine.batches[0]
     after = engine.layered.model(**batch.inputs, output_hidden_states=True).hidden_states[1]  # (3, 8, width)
@@ -100,7 +106,7 @@ def test_rare_tokens_are_one_class():
     ids = torch.arange(30).repeat_interleave(torch.arange(1, 31))[None, :]
     ids = ids.flatten()[:450].reshape(30, 15)
     batch = Batch({"input_ids": ids, "attention_mask": torch.ones_like(ids)}, ids, torch.arange(30))
-    _, labels = hidden_features(tiny.engine(tiny.llama(), [batch]))
+    _, labels = pooled(tiny.engine(tiny.llama(), [batch]))
     counts = Counter(ids[:, 1:].flatten().tolist())
     common = {token for token, _ in counts.most_common(TOKENS)}
     assert set(labels.tolist()) <= common | {-1}
@@ -118,3 +124,20 @@ def test_classes_that_are_too_rare_are_left_out():
     engine = tiny.engine(tiny.scalar_stack(1.0, 1.0), tiny.batches([[1], [2]] * 6 + [[3]], [0, 1] * 6 + [2]))
     mutual_information(engine)
     assert engine.diagnostics["mutual_information_examples"] == 12
+
+
+def test_rows_are_bounded_and_stay_together(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "ROWS", 20)
+    texts = [[1 + i % 3] for i in range(100)]
+    engine = tiny.engine(tiny.scalar_stack(1.0, 2.0), tiny.batches(texts, [i % 3 for i in range(100)], batch_size=7))
+    found = engine.reduced(PooledStates)
+    assert found["features"].shape == (3, 20, 1)
+    values = {0: 1.0, 1: -2.0, 2: 0.5}  # of tokens 1 to 3, which go with labels 0 to 2
+    assert found["features"][0, :, 0].tolist() == [values[label] for label in found["labels"].tolist()]
+    assert [example % 3 for example in found["examples"].tolist()] == found["labels"].tolist()
+
+
+def test_windows_are_what_is_resampled():
+    engine = tiny.engine(tiny.llama(), tiny.windows(count=6, tokens=40, batch_size=3))
+    mutual_information(engine)
+    assert engine.values["mutual_information"].shape == (6, 3)
