@@ -50,7 +50,7 @@ class Journal:
         if self.folder is None:
             return None
         try:
-            with np.load(self.folder / f"{name}.npz", allow_pickle=False) as arrays:
+            with (self.folder / f"{name}.npz").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return dict(arrays)
         except (FileNotFoundError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
             return None

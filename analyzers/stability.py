@@ -3,7 +3,7 @@
 import numpy as np
 
 from analyzers.records import Steadiness
-from analyzers.statistics import kendall_tau, resampled_indices
+from analyzers.statistics import kendall_taus, resampled_indices
 
 RESAMPLES = 200
 SETTLED = 0.9  # mean Kendall's tau from which an order counts as the same
@@ -29,4 +29,4 @@ def stability(values: np.ndarray, seed: int) -> Steadiness:
 def _agreement(values: np.ndarray, size: int, seed: int) -> float:
     order = values.mean(0)
     rows = resampled_indices(len(values), seed, RESAMPLES)[:, :size]
-    return float(np.mean([kendall_tau(order, values[each].mean(0)) for each in rows]))
+    return float(kendall_taus(order, np.stack([values[each].mean(0) for each in rows])).mean())

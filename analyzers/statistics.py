@@ -62,6 +62,23 @@ def kendall_tau(first: np.ndarray, second: np.ndarray) -> float:
     return float(tau) if np.isfinite(tau) else 0.0
 
 
+def kendall_taus(first: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Kendall's tau-b of one score vector with many, (many,): the same numbers as `kendall_tau`, all at once.
+
+    Args:
+        first: (layers,).
+        others: (many, layers).
+    """
+
+    def signs(scores: np.ndarray) -> np.ndarray:
+        return np.sign(scores[..., :, None] - scores[..., None, :])
+
+    mine, theirs = signs(first), signs(others)
+    pairs = np.sqrt(np.abs(mine).sum() * np.abs(theirs).sum(axis=(1, 2)))  # without ties; each pair counts twice
+    concordant = (mine * theirs).sum(axis=(1, 2))
+    return np.divide(concordant, pairs, out=np.zeros(len(others)), where=pairs > 0)
+
+
 def kendall_w(scores: np.ndarray) -> float:
     """Kendall's coefficient of concordance with the correction for ties.
 

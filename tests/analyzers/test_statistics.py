@@ -4,6 +4,7 @@ import pytest
 from analyzers.statistics import (
     RESAMPLES,
     kendall_tau,
+    kendall_taus,
     kendall_w,
     mean_intervals,
     median_estimate,
@@ -110,3 +111,10 @@ def test_median():
     found = median_estimate(np.array([1.0, 2.0, 3.0, 4.0, 100.0]))
     assert found.value == 3
     assert 1 <= found.low <= 3 <= found.high <= 100
+
+
+def test_many_taus_at_once_are_those_of_one_by_one():
+    scores = np.random.default_rng(0).integers(0, 4, size=(50, 6)).astype(float)  # with ties
+    scores[7] = 2.0  # all tied
+    expected = [kendall_tau(scores[0], row) for row in scores]
+    np.testing.assert_allclose(kendall_taus(scores[0], scores), expected, atol=1e-12)
