@@ -1,35 +1,27 @@
-"""The blocks of a model: found by structure, skipped, captured, replayed.
+"""The blocks of a model: skipped, captured, replayed.
 
 A block is one of a stack of repeated modules that take hidden states and give hidden states of the same shape. Its
-index is its position in the model as loaded, 0-based.
+index is its position in the model as loaded, 0-based; where a model has several stacks (an encoder and a decoder, the
+stages of an image model, two towers) the index runs through all of them.
 """
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from analyzers.errors import ModelError, NoBlocks
 from analyzers.records import Layer
+from analyzers.stacks import Block, find_blocks, is_shared
 
 Reducer = Callable[[int, Tensor, Tensor], None]
 """Called with (index, input, output) of a block; both tensors are (batch, tokens, width)."""
-
-
-@dataclass
-class Block:
-    index: int
-    name: str
-    module: nn.Module
-    container: nn.ModuleList | nn.Sequential = field(repr=False)
-
-    @property
-    def parameters(self) -> int:
-        return sum(parameter.numel() for parameter in self.module.parameters())
 
 
 class LayeredModel:
@@ -47,16 +39,16 @@ class LayeredModel:
             NoBlocks: no stack was found.
         """
         self.model = model
-        self.blocks = [
-            Block(index, name, module, container)
-            for index, (name, module, container) in enumerate(_repeated_blocks(model, least))
-        ]
+        self.blocks: list[Block] = find_blocks(model, least)
         if not self.blocks:
-            raise NoBlocks(
-                f"{type(model).__name__} has no stack of two or more repeated blocks; layers can only be measured and "
-                "removed where a model repeats one: give another model"
-            )
-        self._extras: dict[int, tuple[Any, ...] | None] = {}  # what a block returns beside its hidden states
+            raise NoBlocks(_why_none(model))
+        # The last block of each stack but the last: what goes from one stack to the next.
+        self._ends = [a.index for a, b in pairwise(self.blocks) if a.container is not b.container]
+        self._rest: dict[
+            int, list[str | None] | None
+        ] = {}  # what a block returns beside its hidden states, where it is known
+        # What the earlier stacks gave when the input of a block was watched; forgotten with that input.
+        self._earlier: MutableMapping[Tensor, dict[int, Tensor]] = WeakTensorKeyDictionary()
 
     def __len__(self) -> int:
         return len(self.blocks)
@@ -71,34 +63,46 @@ class LayeredModel:
 
     @property
     def replayable(self) -> bool:
-        """Whether what block j receives says all about the blocks before it. Not so for an encoder and a decoder."""
-        return len({id(block.container) for block in self.blocks}) == 1
+        """Whether there is one stack: what block j receives then says all about the blocks before it."""
+        return not self._ends
 
     @contextmanager
     def skipping(self, skip: set[int] | frozenset[int]) -> Iterator[None]:
-        """The blocks in `skip` become identities that return what the block's kind returns."""
+        """The blocks in `skip` become identities that return what the block's kind returns.
+
+        What a block makes for later blocks beside its hidden states is made all the same: T5's first block computes the
+        position bias of its whole stack, and that goes on when the block is skipped.
+        """
         with _replaced({self.blocks[i].module: self._identity(i) for i in skip}):
             yield
 
     @contextmanager
     def replaying(self, start: int, hidden: Tensor) -> Iterator[None]:
-        """Blocks before `start` do not run; block `start` receives `hidden` (batch, tokens, width).
+        """Blocks before `start` do not run; block `start` receives `hidden`, its input as it was watched or captured.
 
-        The call still goes through the model's own forward, so masks and rotary embeddings are the model's own.
+        The call still goes through the model's own forward, so masks and rotary embeddings are the model's own. The
+        last block of each earlier stack gives what it gave when `hidden` was watched: a decoder reads its encoder again.
 
         Raises:
-            ModelError: the model is not `replayable`.
+            ModelError: there is a stack before that of `start`, and `hidden` does not come from `watching_inputs`.
         """
-        if start and not self.replayable:
+        ends = [end for end in self._ends if end < start]
+        earlier = self._earlier.get(hidden, {}) if start else {}
+        if missing := [end for end in ends if end not in earlier]:
             raise ModelError(
-                f"{type(self.model).__name__} has several stacks of blocks and cannot go on from one hidden state; only "
-                "models with one stack can: run it from the beginning"
+                f"{type(self.model).__name__} has several stacks of blocks and cannot go on at block {start} from one hidden "
+                f"state: what block {missing[0]} gave is missing; watch the input of block {start}, or run it from the beginning"
             )
-        stubs = {self.blocks[i].module: self._identity(i) for i in range(1, start)}
-        if start:
-            stubs[self.blocks[0].module] = self._identity(0, hidden)
-        with _replaced(stubs):
-            yield
+        stubs = {self.blocks[i].module: self._identity(i, earlier.get(i)) for i in range(start)}
+        handles = []
+        try:
+            if start:
+                handles.append(_giving(self.blocks[start].module, lambda _: hidden))
+            with _replaced(stubs):
+                yield
+        finally:
+            for handle in handles:
+                handle.remove()
 
     @contextmanager
     def capturing(self, reducer: Reducer) -> Iterator[None]:
@@ -119,16 +123,35 @@ class LayeredModel:
 
     @contextmanager
     def watching_inputs(self, layers: set[int]) -> Iterator[dict[int, Tensor]]:
-        """Keep the input of some blocks, replaced or not, in the dictionary that this yields."""
-        seen: dict[int, Tensor] = {}
+        """Keep the input of some blocks, replaced or not, in the dictionary that this yields, to be replayed from there.
 
-        def hook(index: int) -> Callable[..., None]:
+        A block is left out when one that comes before it runs after it, or one that comes after it runs before it (the
+        second of two towers, blocks that are used twice): its input does then not stand for what came before.
+        """
+        seen: dict[int, Tensor] = {}
+        given: dict[int, Tensor] = {}
+        latest = -1
+
+        def enter(index: int) -> Callable[..., None]:
             def keep(module: nn.Module, args: Any, kwargs: Any) -> None:
-                seen[index] = _hidden_in(module, args, kwargs)
+                nonlocal latest
+                for depth in [depth for depth in seen if depth >= index]:
+                    del seen[depth]
+                if index in layers and index > latest:
+                    seen[index] = _hidden_in(module, args, kwargs)
+                    self._earlier[seen[index]] = {end: given[end] for end in self._ends if end < index and end in given}
+                latest = max(latest, index)
 
             return keep
 
-        handles = [self.blocks[i].module.register_forward_pre_hook(hook(i), with_kwargs=True) for i in layers]
+        def leave(index: int) -> Callable[..., None]:
+            def keep(module: nn.Module, args: Any, output: Any) -> None:  # noqa: ARG001
+                given[index] = _hidden_out(output)
+
+            return keep
+
+        handles = [b.module.register_forward_pre_hook(enter(b.index), with_kwargs=True) for b in self.blocks]
+        handles += [self.blocks[end].module.register_forward_hook(leave(end)) for end in self._ends]
         try:
             yield seen
         finally:
@@ -138,41 +161,50 @@ class LayeredModel:
     @contextmanager
     def differentiating_activations(self) -> Iterator[None]:
         """Gradients flow back to the input of block 0 and no parameter collects one: activations are all that is paid for."""
-
-        def leaf(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
-            hidden = _hidden_in(module, args, kwargs).detach().requires_grad_()
-            return ((hidden, *args[1:]), kwargs) if args else (args, {**kwargs, _hidden_name(module): hidden})
-
         with frozen(self.model), torch.enable_grad():
-            handle = self.blocks[0].module.register_forward_pre_hook(leaf, with_kwargs=True)
+            handle = _giving(self.blocks[0].module, lambda hidden: hidden.detach().requires_grad_())
             try:
                 yield
             finally:
                 handle.remove()
 
-    def _identity(self, index: int, hidden: Tensor | None = None) -> Callable[..., Any]:
-        """A forward that returns its input (or `hidden`) in the structure that the block returns."""
+    def _identity(self, index: int, end: Tensor | None = None) -> Callable[..., Any]:
+        """A forward that returns its input (or `end`) in the structure that the block returns."""
         module = self.blocks[index].module
         original = module.forward
 
         def forward(*args: Any, **kwargs: Any) -> Any:
             given = _hidden_in(module, args, kwargs)
-            if index not in self._extras:
-                self._extras[index] = self._structure(index, given, original(*args, **kwargs))
-            passed = given if hidden is None else hidden
-            extras = self._extras[index]
-            return passed if extras is None else (passed, *extras)
+            passed = given if end is None else end
+            if index not in self._rest:
+                output = original(*args, **kwargs)
+                self._check_shape(index, given, _hidden_out(output))
+                rest = output[1:] if isinstance(output, tuple) else None
+                self._learn(index, rest, _named(module, args, kwargs))
+                return passed if rest is None else (passed, *rest)
+            names = self._rest[index]
+            if names is None:
+                return passed
+            named = _named(module, args, kwargs)
+            return passed, *(None if name is None else named[name] for name in names)
 
         return forward
 
-    def _structure(self, index: int, given: Tensor, output: Any) -> tuple[Any, ...] | None:
-        returned = _hidden_out(output)
+    def _learn(self, index: int, rest: tuple[Any, ...] | None, named: dict[str, Any]) -> None:
+        """Remember what stands beside the hidden states, unless the block makes it: then it has to run each time."""
+        if rest is None:
+            self._rest[index] = None
+            return
+        names = [next((name for name, value in named.items() if value is item), None) for item in rest]
+        if all(item is None or name for item, name in zip(rest, names, strict=True)):
+            self._rest[index] = [None if item is None else name for item, name in zip(rest, names, strict=True)]
+
+    def _check_shape(self, index: int, given: Tensor, returned: Tensor) -> None:
         if returned.shape != given.shape:
             raise ModelError(
                 f"block {index} ({self.blocks[index].name}) turns {tuple(given.shape)} into {tuple(returned.shape)}; only "
                 "blocks that keep the shape can be skipped: choose others"
             )
-        return (None,) * (len(output) - 1) if isinstance(output, tuple) else None
 
 
 @contextmanager
@@ -207,20 +239,34 @@ def _replaced(forwards: dict[nn.Module, Callable[..., Any]]) -> Iterator[None]:
                 module.forward = own
 
 
-def _repeated_blocks(model: nn.Module, least: int) -> Iterator[tuple[str, nn.Module, nn.ModuleList | nn.Sequential]]:
-    """Outermost lists of `least` or more modules of one class that have parts and parameters of their own."""
-    inside: tuple[str, ...] = ()
-    for path, module in model.named_modules():
-        if not isinstance(module, nn.ModuleList | nn.Sequential) or (inside and path.startswith(inside)):
-            continue
-        children = [child for _, child in module.named_children()]  # one that stands there twice is one
-        composed = all(
-            any(True for _ in child.children()) and any(True for _ in child.parameters()) for child in children
+def _giving(module: nn.Module, change: Callable[[Tensor], Tensor]) -> RemovableHandle:
+    """The module receives other hidden states than it is called with."""
+
+    def receive(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+        hidden = change(_hidden_in(module, args, kwargs))
+        return ((hidden, *args[1:]), kwargs) if args else (args, {**kwargs, _hidden_name(module): hidden})
+
+    return module.register_forward_pre_hook(receive, with_kwargs=True)
+
+
+def _named(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a call by their names."""
+    names = list(inspect.signature(type(module).forward).parameters)[1:]  # after self
+    return {**dict(zip(names, args, strict=False)), **kwargs}
+
+
+def _why_none(model: nn.Module) -> str:
+    name = type(model).__name__
+    if is_shared(model):
+        depth = model.config.num_hidden_layers  # type: ignore[union-attr]
+        return (
+            f"{name} runs one block {depth} times: its {depth} layers share their parameters, so none can be measured or removed "
+            "alone; give a model whose layers have parameters of their own"
         )
-        if len(children) >= least and composed and len({type(child) for child in children}) == 1:
-            inside = (*inside, f"{path}." if path else "")
-            for name, child in module.named_children():
-                yield f"{path}.{name}" if path else name, child, module
+    return (
+        f"{name} has no stack of two or more repeated blocks; layers can only be measured and "
+        "removed where a model repeats one: give another model"
+    )
 
 
 def _hidden_name(module: nn.Module) -> str:

@@ -238,16 +238,57 @@ def test_replay_does_not_run_earlier_blocks():
         assert torch.equal(logits(model), expected)
 
 
-def test_an_encoder_with_a_decoder_cannot_be_replayed():
+def test_a_decoder_goes_on_with_what_its_encoder_gave():
+    model = bart()
+    inputs = tiny.batches([[3, 4, 5, 2], [6, 2], [7, 8, 2]], [0, 1, 0])[0].inputs
+    layered = LayeredModel(model)
+    assert not layered.replayable  # one hidden state alone does not say all about what came before
+    with layered.watching_inputs({2, 3}) as seen:
+        expected = logits(model, **inputs)
+    for start in (2, 3):
+        with layered.replaying(start, seen[start]):
+            torch.testing.assert_close(logits(model, **inputs), expected)
+    with layered.skipping({0}), layered.watching_inputs({3}) as seen:
+        expected = logits(model, **inputs)
+    with layered.replaying(3, seen[3]):  # block 0 stays skipped: it is part of what was watched
+        torch.testing.assert_close(logits(model, **inputs), expected)
+
+
+def test_a_decoder_is_not_replayed_without_its_encoder():
     layered = LayeredModel(bart())
-    assert not layered.replayable
     with (
-        pytest.raises(ModelError, match=r"several stacks of blocks.*run it from the beginning"),
-        layered.replaying(1, torch.zeros(1, 1, 8)),
+        pytest.raises(
+            ModelError, match=r"several stacks of blocks.*what block 1 gave is missing; watch the input of block 3"
+        ),
+        layered.replaying(3, torch.zeros(1, 1, 8)),
     ):
         pass
-    with layered.replaying(0, torch.empty(0)):
-        pass
+    for start in (0, 1):
+        with layered.replaying(start, torch.empty(0)):
+            pass
+
+
+class Backwards(tiny.Stack):
+    """Runs its blocks in another order than it names them, one of them twice."""
+
+    order = (0, 2, 1, 2)
+
+    def forward(self, input_ids, attention_mask):
+        hidden = self.embeddings(input_ids)
+        for block in self.order:
+            hidden = self.blocks[block](hidden)
+        return SimpleNamespace(logits=self.head(hidden.mean(1)))
+
+
+@pytest.mark.parametrize(
+    ("order", "kept"), [((0, 1, 2), {0, 1, 2}), ((0, 2, 1), {0}), ((0, 1, 2, 1), {0}), ((0, 1, 2, 2), {0, 1})]
+)
+def test_inputs_that_do_not_say_what_came_before_are_left_out(order, kept: set[int]):
+    model = Backwards(*random_stack())
+    model.order = order
+    with LayeredModel(model).watching_inputs({0, 1, 2}) as seen:
+        logits(model)
+    assert set(seen) == kept
 
 
 def test_watching_inputs():
