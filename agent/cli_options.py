@@ -21,7 +21,7 @@ HELP = {
     "max_tokens": "Longer texts are cut.",
     "patience": "Epochs without progress on the select split before it stops.",
     "from_scratch": "Train a new encoder from this small configuration (YAML) instead.",
-    "methods": "Importance methods, separated by commas, or all; see: layerwise methods.",
+    "methods": "Importance methods, separated by commas; main: six of them, all: every one; see: layerwise methods.",
     "samples": "Calibration examples, taken from the train split.",
     "ratio": "Target: so many times fewer layers; 2 halves them.",
     "keep": "Target: this many layers are kept.",

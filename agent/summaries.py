@@ -11,6 +11,7 @@ from analyzers.records import (
     Outcome,
     PlanResult,
     Run,
+    Steadiness,
     TrainResult,
 )
 from knowledge.comparison import Comparison, ranks
@@ -159,9 +160,17 @@ def _analysis(result: AnalysisResult) -> list[str]:
         ordered = sorted(result.fidelity.items(), key=lambda item: -item[1].value)
         shown = ", ".join(f"{title(name)} {estimate.value:.2f}" for name, estimate in ordered)
         parts.append(f"fidelity (0 = random order, 1 = greedy): {shown}")
+    if result.stability:
+        shown = ", ".join(f"{title(name)} {_examples(each)}" for name, each in result.stability.items())
+        parts.append(f"examples until the order stays: {shown}")
+    parts += [f"not computed: {name}: {why}" for name, why in result.failed.items()]
     if result.believe:
         parts.append(f"believe first: {title(result.believe)}")
     return parts
+
+
+def _examples(found: Steadiness) -> str:
+    return str(found.examples) if found.examples else "more than there were"
 
 
 def _plan(result: PlanResult) -> list[str]:

@@ -23,7 +23,7 @@ def test_smollm2_on_the_editorials(tmp_path: Path, real_cache: Path) -> None:
     quiet = Progress()
     data = datasets.load(parse_data("demo:nyt"), real_cache, quiet, labelled=False)
     loaded = load(parse_model("demo:smollm2"), real_cache, torch.device("cpu"), quiet)
-    batches = loaded.task.batches(split(data, 0).select, loaded.tokenizer, 2, 128, samples=2)
+    batches = loaded.task.batches(split(data, 0).select, loaded.tokenizer, 1, 128, samples=1)
     layered = LayeredModel(loaded.model)
     assert len(layered) == 30
     assert loaded.task.plain_head  # type: ignore[attr-defined]

@@ -17,6 +17,7 @@ from analyzers.records import (
     Outcome,
     PlanResult,
     Run,
+    Steadiness,
     TrainResult,
 )
 from knowledge.comparison import ranks
@@ -124,6 +125,7 @@ def _analysis(analysis: AnalysisResult) -> dict[str, Any]:
             method: {
                 "unit": analysis.units.get(method, ""),
                 "fidelity": _estimate(analysis.fidelity.get(method)),
+                "steady": _steady(analysis.stability.get(method)),
                 "scores": [_score(score, rank) for score, rank in zip(_ordered(scores), ranks(scores), strict=True)],
             }
             for method, scores in analysis.scores.items()
@@ -131,7 +133,12 @@ def _analysis(analysis: AnalysisResult) -> dict[str, Any]:
         "kendall_w": _round(analysis.agreement.kendall_w),
         "tau": pairs,
         "believe": analysis.believe,
+        "failed": analysis.failed,
     }
+
+
+def _steady(found: Steadiness | None) -> dict[str, Any] | None:
+    return {"tau": _round(found.tau), "examples_needed": found.examples} if found else None
 
 
 def _plan(plan: PlanResult) -> dict[str, Any]:

