@@ -26,7 +26,8 @@ def find_blocks(model: nn.Module, least: int) -> list[Block]:
 
     A stack is a list of modules of one class that have parts and parameters of their own. Where the members of a list are
     stages (each holds a stack, and their blocks are of different sizes), the blocks are those inside the stages, less
-    those that are shaped unlike their stage: they take hidden states from the size of one stage to that of the next.
+    those that have other parts or shapes than the rest of their stage: they take hidden states from the size of one stage
+    to that of the next. One that is alone in its stage is a block; skipping tells whether it keeps the shape.
 
     Args:
         model: any module.
@@ -52,10 +53,10 @@ def _members(model: nn.Module, least: int) -> Iterator[tuple[str, nn.Module, Con
         stages = _stages(children)
         if not stages:
             yield from ((_join(path, name), child, module) for name, child in children.items())
+            continue
         for prefix, stack in stages.items():
-            members = _alike(stack)
-            usual = _shapes(list(members.values())[-1])
-            for name, child in members.items():
+            usual = _shapes(_last(stack))
+            for name, child in _alike(stack).items():
                 if _shapes(child) == usual:
                     yield _join(path, prefix, name), child, stack
 
@@ -72,11 +73,11 @@ def _alike(module: nn.Module) -> dict[str, nn.Module]:
 
 
 def _stack_inside(stage: nn.Module) -> tuple[str, Container] | None:
-    """The first stack inside that holds most of the parameters, with its path."""
-    for path, module in stage.named_modules():
-        if isinstance(module, Container) and _alike(module) and 2 * _size(module) > _size(stage):
-            return path, module
-    return None
+    """The largest stack inside, with its path."""
+    found = [
+        (path, module) for path, module in stage.named_modules() if isinstance(module, Container) and _alike(module)
+    ]
+    return max(found, key=lambda each: _size(each[1]), default=None)
 
 
 def _stages(members: Mapping[str, nn.Module]) -> dict[str, Container]:
@@ -84,11 +85,15 @@ def _stages(members: Mapping[str, nn.Module]) -> dict[str, Container]:
     found = [stack for member in members.values() if (stack := _stack_inside(member))]
     if len(found) < len(members):
         return {}
-    last = [_shapes(list(_alike(stack).values())[-1]) for _, stack in found]
+    last = [_shapes(_last(stack)) for _, stack in found]
     no_forward = all(isinstance(member, nn.ModuleList) for member in members.values())
     if not no_forward and all(one == other for one, other in pairwise(last)):
         return {}
     return {_join(name, path): stack for name, (path, stack) in zip(members, found, strict=True)}
+
+
+def _last(stack: Container) -> nn.Module:
+    return list(stack.children())[-1]
 
 
 def _shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:

@@ -1,7 +1,7 @@
 """What the contract over architectures expects of one, a task that fits any model, and random inputs."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -30,12 +30,14 @@ class Architecture:
     blocks: int
     main: tuple[str, ...] = ("last_hidden_state",)  # the outputs that the task's loss is made of; () is the only one
     replayed: frozenset[int] | None = None  # blocks from which a replay goes on; None: from every block
-    removals: tuple[frozenset[int], ...] = ()  # sets of blocks that are removed, saved and opened again
+    removals: tuple[tuple[int, ...], ...] = ()  # sets that are removed, beside every block alone
     makers: frozenset[int] = (
         frozenset()
     )  # blocks that compute what later ones need, and run even where they are skipped
     chained: bool = True  # a block receives what the one before it gave, and nothing happens between
-    refused: tuple[tuple[frozenset[int], str], ...] = ()  # sets that are refused, with what the message says
+    refused: Mapping[frozenset[int], str] = field(
+        default_factory=dict
+    )  # blocks that cannot be removed alone: the reason
 
     def outputs(self, model: nn.Module, inputs: Inputs) -> Tensor:
         """The main outputs of each example in one row, (batch, units)."""

@@ -134,6 +134,10 @@ def plain_encoder() -> nn.Module:
     return model
 
 
+ALL = frozenset(range(3))
+NO_CONFIGURATION = {ALL: "has no configuration, so a smaller one could not be opened again"}
+FIRST = frozenset({0})
+
 ARCHITECTURES: dict[str, Architecture] = {
     "bert": Architecture(built("BertModel", **BERT), text, 3),
     "roberta": Architecture(built("RobertaModel", **BERT), text, 3),
@@ -149,10 +153,16 @@ ARCHITECTURES: dict[str, Architecture] = {
         text,
         3,
         chained=False,
+        # A convolution stands behind the first block, whichever that is, and reads what goes into it.
+        refused={FIRST: "something beside the layers goes by their positions"},
     ),
     "electra": Architecture(built("ElectraModel", **BERT, embedding_size=8), text, 3),
     "modernbert": Architecture(
-        built("ModernBertModel", **BERT, local_attention=4, global_attn_every_n_layers=2), text, 3
+        built("ModernBertModel", **BERT, local_attention=4, global_attn_every_n_layers=2),
+        text,
+        3,
+        # The first block has no norm of its own: the weights of another one's would have no place.
+        refused={FIRST: "attn_norm.weight is .* and would be missing"},
     ),
     "gpt2": Architecture(
         built("GPT2Model", vocab_size=VOCABULARY, n_embd=8, n_layer=3, n_head=2, n_positions=16), text, 3
@@ -234,6 +244,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         pair,
         5,
         makers=frozenset({0, 2}),
+        removals=((0, 2), (0, 2, 3)),
     ),
     "bart": Architecture(built("BartModel", **BART), pair, 5),
     "marian": Architecture(built("MarianModel", **BART), pair, 5),
@@ -257,6 +268,9 @@ ARCHITECTURES: dict[str, Architecture] = {
         built("SwinModel", image_size=IMAGE, patch_size=2, embed_dim=8, depths=[2, 3], num_heads=[2, 2], window_size=4),
         image,
         5,
+        # Windows are shifted in every other block: only pairs, and the last block of a stage, leave the others as they are.
+        removals=((2, 3), (3, 4), (1, 4)),
+        refused={frozenset({0, 2, 3}): "has shift_size . and would get ."},
     ),
     "convnext": Architecture(
         built("ConvNextModel", hidden_sizes=[8, 12], depths=[2, 3], num_stages=2, patch_size=4), image, 5
@@ -284,6 +298,8 @@ ARCHITECTURES: dict[str, Architecture] = {
         image,
         3,
         chained=False,
+        # There is a table of positions between any two blocks, all in one tensor.
+        refused={ALL: "mid_position_embeddings is .* and would be"},
     ),
     "clip": Architecture(
         built(
@@ -347,6 +363,8 @@ ARCHITECTURES: dict[str, Architecture] = {
         },
         3,
     ),
-    "transformer-encoder": Architecture(plain_encoder, lambda: {"src": noise(TOKENS, 8)}, 3, ()),
-    "sequential": Architecture(sequential, lambda: {"input": noise(TOKENS, 8)}, 3, ()),
+    "transformer-encoder": Architecture(
+        plain_encoder, lambda: {"src": noise(TOKENS, 8)}, 3, (), refused=NO_CONFIGURATION
+    ),
+    "sequential": Architecture(sequential, lambda: {"input": noise(TOKENS, 8)}, 3, (), refused=NO_CONFIGURATION),
 }

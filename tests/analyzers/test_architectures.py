@@ -2,6 +2,7 @@
 
 import copy
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ import torch
 from torch import nn
 
 from analyzers.coalitions import Coalitions
-from analyzers.errors import NoBlocks
+from analyzers.compression.surgery import remove_blocks
+from analyzers.errors import ModelError, NoBlocks
 from analyzers.importance.ablation import ablation
 from analyzers.importance.engine import Engine
 from analyzers.importance.fisher import fisher
@@ -200,3 +202,51 @@ def test_a_model_that_shares_one_block():
 
 def broken(*_):
     raise RuntimeError("broken")
+
+
+@EVERY
+def test_removing(architecture: Architecture, layered: LayeredModel, tmp_path: Path):
+    model = layered.model
+    before, config = tiny.state(model), described(model)
+    refused = {layer: reason for layers, reason in architecture.refused.items() for layer in layers}
+    for layer, reason in refused.items():
+        with pytest.raises(ModelError, match=reason):
+            remove_blocks(model, [layer], architecture.inputs())
+    alone = [{layer} for layer in range(len(layered)) if layer not in refused]
+    for number, remove in enumerate([*alone, *map(set, architecture.removals)]):
+        removed(architecture, model, remove, tmp_path / str(number))
+    tiny.assert_state(model, before)
+    assert described(model) == config
+
+
+def described(model: nn.Module) -> dict:
+    return model.config.to_dict() if hasattr(model, "config") else {}
+
+
+def removed(architecture: Architecture, model: nn.Module, remove: set[int], folder: Path) -> None:
+    """Take blocks out, save, open again: all the same as skipping."""
+    with LayeredModel(model).skipping(remove):
+        expected = outputs(architecture, model)
+    pruned = remove_blocks(model, sorted(remove), architecture.inputs())
+    close(outputs(architecture, pruned), expected)
+    pruned.save_pretrained(folder)
+    opened, report = type(model).from_pretrained(folder, output_loading_info=True)
+    assert not any(report[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+    close(outputs(architecture, opened.eval()), expected)
+    gone = sum(block.parameters for block in LayeredModel(model).blocks if block.index in remove)
+    heirlooms = sum(p.numel() for name, p in model.named_parameters() if "relative_attention_bias" in name)
+    assert 0 <= opened.num_parameters() - (model.num_parameters() - gone) <= heirlooms
+    assert fields(opened.config.to_dict()).items() <= fields(pruned.config.to_dict()).items()
+
+
+def fields(config: dict) -> dict:
+    """Without what saving itself changes."""
+    return {
+        name: fields(value) if isinstance(value, dict) else value
+        for name, value in config.items()
+        if name not in ("_name_or_path", "architectures", "dtype")
+    }
+
+
+def close(found: torch.Tensor, expected: torch.Tensor) -> None:
+    assert float((found - expected).abs().max()) <= 1e-3 * float(expected.abs().max())

@@ -115,12 +115,54 @@ def test_a_configuration_without_the_depth(build_encoder):
     assert len(LayeredModel(model)) == 4
 
 
-def test_two_stacks():
+def t5(**changes):
     from transformers import T5Config, T5ForConditionalGeneration
 
     sizes = {"vocab_size": 40, "d_model": 16, "d_kv": 8, "d_ff": 32, "num_heads": 2, "num_layers": 2}
-    with pytest.raises(ModelError, match="more than one stack"):
-        remove_blocks(T5ForConditionalGeneration(T5Config(**sizes)), [0])
+    torch.manual_seed(0)
+    return T5ForConditionalGeneration(T5Config(**sizes, **changes)).eval()
+
+
+def test_a_stack_keeps_a_block():
+    with pytest.raises(BadTarget, match="some of 0 to 3, at least one of each stack is left"):
+        remove_blocks(t5(), [0, 1])
+
+
+def test_the_decoder_is_shortened_and_the_encoder_is_not():
+    pruned = remove_blocks(t5(), [3])
+    assert (pruned.config.num_layers, pruned.config.num_decoder_layers) == (2, 1)
+    assert (len(pruned.encoder.block), len(pruned.decoder.block)) == (2, 1)
+    assert pruned.decoder.config.num_layers == 1
+
+
+def test_the_next_block_inherits_the_table_of_the_position_bias():
+    model = t5()
+    pruned = remove_blocks(model, [0])
+    first = pruned.encoder.block[0].layer[0].SelfAttention
+    assert first.has_relative_attention_bias
+    table = model.encoder.block[0].layer[0].SelfAttention.relative_attention_bias.weight
+    assert torch.equal(first.relative_attention_bias.weight, table)
+    assert not hasattr(model.encoder.block[1].layer[0].SelfAttention, "relative_attention_bias")
+
+
+def test_a_scale_that_goes_by_the_position():
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    sizes = {"vocab_size": 40, "n_embd": 16, "n_layer": 3, "n_head": 2, "n_positions": 64}
+    model = GPT2LMHeadModel(GPT2Config(**sizes, scale_attn_by_inverse_layer_idx=True)).eval()
+    with pytest.raises(ModelError, match=r"transformer.h.2.attn has scaling .* and would get"):
+        remove_blocks(model, [1])
+    assert remove_blocks(model, [2]).config.n_layer == 2
+
+
+def test_lists_that_are_as_long_as_a_stack_and_have_nothing_to_do_with_it():
+    from transformers import Wav2Vec2Config, Wav2Vec2Model
+
+    sizes = {"hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 12, "num_conv_pos_embeddings": 4}
+    strides = {"conv_dim": [8, 8], "conv_kernel": [4, 4], "conv_stride": [4, 4], "num_conv_pos_embedding_groups": 2}
+    pruned = remove_blocks(Wav2Vec2Model(Wav2Vec2Config(num_hidden_layers=2, **sizes, **strides)), [0])
+    assert pruned.config.num_hidden_layers == 1
+    assert list(pruned.config.conv_dim) == [8, 8]
 
 
 def test_no_stack(build_encoder):
