@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from analyzers.compression.configuration import is_position
 from analyzers.compression.surgery import remove_blocks
 from analyzers.errors import BadTarget, ModelError, NoBlocks
 from analyzers.layers import LayeredModel
@@ -153,6 +154,19 @@ def test_a_scale_that_goes_by_the_position():
     with pytest.raises(ModelError, match=r"transformer.h.2.attn has scaling .* and would get"):
         remove_blocks(model, [1])
     assert remove_blocks(model, [2]).config.n_layer == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after", "position"),
+    [
+        ("layer_idx", 3, 2, True),
+        ("layer_idx", 3, 0, False),
+        ("shift_size", 3, 2, False),
+        ("use_index", True, 2, False),
+    ],
+)
+def test_what_is_the_position_of_a_block(name: str, before, after, position: bool):
+    assert is_position(name, before, after, old=3 if before is not True else 1, position=2) == position
 
 
 def test_lists_that_are_as_long_as_a_stack_and_have_nothing_to_do_with_it():
