@@ -90,10 +90,11 @@ def together(layered: LayeredModel, task: Task, batch: Batch) -> Tensor:
             if output.shape[0] != len(batch) or given.shape[0] != len(batch):
                 raise _NotSeparable(f"{type(module).__name__} does not keep the examples apart")
             used.add(module)
-            activations = given.detach()
+            activations, returned, version = given.detach(), output.detach(), output._version
 
             def backward_hook(gradient: Tensor) -> None:
-                total[:, :, layer] += torch.stack(_contribution(module, activations, gradient))
+                untouched = returned if returned._version == version else module(activations)  # else changed in place
+                total[:, :, layer] += torch.stack(_contribution(module, activations, untouched, gradient))
 
             output.register_hook(backward_hook)
 
@@ -137,10 +138,10 @@ def _statistics(pairs: Iterable[tuple[Tensor, Tensor]]) -> tuple[float, float]:
     return norm, inner
 
 
-def _contribution(module: nn.Module, activations: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+def _contribution(module: nn.Module, activations: Tensor, output: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
     """Squared norm and inner product of each example, (batch,), from one part of a block."""
     if isinstance(module, nn.Linear | Conv1D):
-        return _linear(module, activations, gradient)
+        return _linear(module, activations, output, gradient)
     parameters = {name: parameter.detach() for name, parameter in module.named_parameters(recurse=False)}
 
     def projected(weights: dict[str, Tensor], a: Tensor, g: Tensor) -> Tensor:
@@ -152,7 +153,7 @@ def _contribution(module: nn.Module, activations: Tensor, gradient: Tensor) -> t
     return torch.stack(norms).sum(0), torch.stack(inners).sum(0)
 
 
-def _linear(module: nn.Linear | Conv1D, activations: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+def _linear(module: nn.Linear | Conv1D, activations: Tensor, output: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
     a = activations.reshape(len(activations), -1, activations.shape[-1])  # (batch, tokens, in)
     g = gradient.reshape(len(gradient), -1, gradient.shape[-1])  # (batch, tokens, out)
     tokens, width_in, width_out = a.shape[1], a.shape[2], g.shape[2]
@@ -160,10 +161,7 @@ def _linear(module: nn.Linear | Conv1D, activations: Tensor, gradient: Tensor) -
         norm = ((a @ a.mT) * (g @ g.mT)).sum((1, 2))
     else:
         norm = (g.mT @ a).pow(2).sum((1, 2))
-    weight = module.weight if isinstance(module, nn.Linear) else module.weight.T  # (out, in)
-    inner = ((a @ weight.detach().T) * g).sum((1, 2))
     if module.bias is not None:
-        bias = g.sum(1)  # (batch, out)
-        norm = norm + bias.pow(2).sum(1)
-        inner = inner + (bias * module.bias.detach()).sum(1)
-    return norm, inner
+        norm = norm + g.sum(1).pow(2).sum(1)
+    # The output is linear in weight and bias: what it is times its gradient is what they are times theirs.
+    return norm, (output * gradient).flatten(1).sum(1)
