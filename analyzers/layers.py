@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from analyzers.errors import ModelError, NoBlocks
 from analyzers.records import Layer
+from analyzers.room import Room
 
 Reducer = Callable[[int, Tensor, Tensor], None]
 """Called with (index, input, output) of a block; both tensors are (batch, tokens, width)."""
@@ -56,6 +57,7 @@ class LayeredModel:
                 f"{type(model).__name__} has no stack of two or more repeated blocks; layers can only be measured and "
                 "removed where a model repeats one: give another model"
             )
+        self.room = Room()  # how much of a batch goes through it at once
         self._extras: dict[int, tuple[Any, ...] | None] = {}  # what a block returns beside its hidden states
 
     def __len__(self) -> int:

@@ -49,17 +49,16 @@ def per_example_gradients(
     for number, batch in enumerate(progress.track(batches, len(batches), "gradients of each example")):
         piece = journal.find(f"gradients-{number:06d}")
         if piece is None:
-            piece = {"found": measure(layered, task, batch.to(layered.device)).double().cpu().numpy()}
+            piece = {"found": _in_parts(measure, layered, task, batch, progress).double().cpu().numpy()}
             journal.keep(f"gradients-{number:06d}", **piece)
         found[:, batch.indices.numpy()] = piece["found"]
     return GradientStatistics(squared_norm=found[0], inner=found[1])
 
 
 def _way(layered: LayeredModel, task: Task, batch: Batch, progress: Progress) -> Callable[..., Tensor]:
-    batch = batch.to(layered.device)
-    slow = one_by_one(layered, task, batch)
+    slow = _in_parts(one_by_one, layered, task, batch, progress)
     try:
-        fast = together(layered, task, batch)
+        fast = _in_parts(together, layered, task, batch, progress)
     except _NotSeparable as reason:
         progress.say(f"gradients one example at a time: {reason}")
         return one_by_one
@@ -68,6 +67,17 @@ def _way(layered: LayeredModel, task: Task, batch: Batch, progress: Progress) ->
         progress.say("gradients one example at a time: the model shares parameters between parts")
         return one_by_one
     return together
+
+
+def _in_parts(
+    measure: Callable[..., Tensor], layered: LayeredModel, task: Task, batch: Batch, progress: Progress
+) -> Tensor:
+    on_device = batch.to(layered.device)
+
+    def part(rows: slice) -> Tensor:
+        return measure(layered, task, on_device.rows(rows.start, rows.stop))
+
+    return torch.cat(layered.room.passed(len(batch), batch.tokens, part, progress, "gradient"), dim=1)
 
 
 def together(layered: LayeredModel, task: Task, batch: Batch) -> Tensor:

@@ -14,11 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from analyzers.importance.conductance import STEPS, TOKENS_AT_ONCE, baseline_embeddings
+from analyzers.importance.conductance import STEPS, baseline_embeddings
 from analyzers.importance.engine import Engine
 from analyzers.importance.mutual_information import POSITIONS, TOKENS, held_out_losses
 from analyzers.importance.shapley import EVALUATIONS
 from analyzers.layers import LayeredModel
+from analyzers.room import GRADIENT_TOKENS
 from analyzers.samples import spread
 from analyzers.tasks import Batch
 
@@ -117,7 +118,7 @@ def layer_conductance(engine: Engine, batch: Batch, steps: int, layers: Sequence
             baselines=baseline_embeddings(engine, batch),
             additional_forward_args=(*others.values(), batch.labels),
             n_steps=steps,
-            internal_batch_size=max(1, TOKENS_AT_ONCE // embeddings.shape[1]),
+            internal_batch_size=max(1, GRADIENT_TOKENS // embeddings.shape[1]),
         )
         found.append(attributed.detach())
     return found
