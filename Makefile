@@ -36,6 +36,10 @@ unit: setup
 real: setup
 	$(BIN)/pytest -m real
 
+# Ours against the straightforward way, both in one run; some cases alone: make bench ONLY=a,b
+bench: setup
+	$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY))
+
 fix: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .

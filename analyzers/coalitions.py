@@ -91,24 +91,30 @@ class Coalitions:
         wanted = list(sets)
         new = sorted(set(wanted) - self._measured.keys(), key=self._skip_first)
         if new:
-            batches = (progress or Progress()).track(self.batches, len(self.batches), step)
+            progress = progress or Progress()
+            batches = progress.track(self.batches, len(self.batches), step)
             with frozen(self.layered.model):  # with dropout no two measurements would be of the same model
                 for number, batch in enumerate(batches):
-                    self._measure_on(number, batch, [kept for kept in new if (kept, number) not in self._parts])
+                    left = [kept for kept in new if (kept, number) not in self._parts]
+                    self._measure_on(number, batch, left, progress)
             for kept in new:
                 self._complete(kept)
         return [self._measured[kept] for kept in wanted]
 
-    def _measure_on(self, number: int, batch: Batch, sets: list[Kept]) -> None:
+    def _measure_on(self, number: int, batch: Batch, sets: list[Kept], progress: Progress) -> None:
         if not sets:
             return
         on_device = batch.to(self.layered.device)
-        found = [torch.stack(scores).double().cpu().numpy() for scores in self._walk(on_device, sets)]
+
+        def walked(rows: slice) -> np.ndarray:
+            part = on_device.rows(rows.start, rows.stop)
+            return np.stack([torch.stack(scores).double().cpu().numpy() for scores in self._walk(part, sets)])
+
+        parts = self.layered.room.passed(len(batch), batch.tokens, walked, progress)  # each (sets, 3, rows)
+        found = np.concatenate(parts, axis=2)
         self._parts.update({(kept, number): part for kept, part in zip(sets, found, strict=True)})
         masks = np.array([self._skip_first(kept) for kept in sets])
-        self._journal.keep(
-            f"{self._name}-{self._pieces:06d}", masks=masks, batch=np.array(number), found=np.stack(found)
-        )
+        self._journal.keep(f"{self._name}-{self._pieces:06d}", masks=masks, batch=np.array(number), found=found)
         self._pieces += 1
 
     def _complete(self, kept: Kept) -> None:

@@ -18,6 +18,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from analyzers.errors import ModelError, NoBlocks
 from analyzers.records import Layer
+from analyzers.room import Room
 from analyzers.stacks import Block, find_blocks, is_shared
 
 Reducer = Callable[[int, Tensor, Tensor], None]
@@ -42,6 +43,7 @@ class LayeredModel:
         self.blocks: list[Block] = find_blocks(model, least)
         if not self.blocks:
             raise NoBlocks(_why_none(model))
+        self.room = Room()  # how much of a batch goes through it at once
         # The last block of each stack but the last: what goes from one stack to the next.
         self._ends = [a.index for a, b in pairwise(self.blocks) if a.container is not b.container]
         self._rest: dict[

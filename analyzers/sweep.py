@@ -45,18 +45,30 @@ def sweep(
 
     Raises:
         Cancelled: the user stopped it.
+        ModelError: a single example does not fit into memory.
     """
 
     def show(index: int, given: Tensor, output: Tensor) -> None:
         for reducer in reducers:
             reducer.layer(index, given, output)
 
+    def trial(rows: slice) -> None:
+        with layered.capturing(lambda *_: None):
+            task.run(layered.model, largest.rows(rows.start, rows.stop).to(layered.device))
+
+    room = layered.room
     with frozen(layered.model):
+        progress.check()
+        # Reducers cannot forget what they saw of a batch that did not fit, so what fits is known before they see any.
+        largest = max(batches, key=lambda batch: len(batch) * batch.tokens)
+        if not room.proven(len(largest), largest.tokens):
+            room.passed(len(largest), largest.tokens, trial, progress)
         for batch in progress.track(batches, len(batches), "hidden states"):
-            on_device = batch.to(layered.device)
-            for reducer in reducers:
-                reducer.begin(on_device)
-            with layered.capturing(show):
-                task.run(layered.model, on_device)
-            for reducer in reducers:
-                reducer.end()
+            for rows in room.parts(len(batch), batch.tokens):
+                part = batch.rows(rows.start, rows.stop).to(layered.device)
+                for reducer in reducers:
+                    reducer.begin(part)
+                with layered.capturing(show):
+                    task.run(layered.model, part)
+                for reducer in reducers:
+                    reducer.end()

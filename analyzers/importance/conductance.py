@@ -13,11 +13,11 @@ from analyzers.importance.engine import Engine
 from analyzers.importance.registry import importance_method
 from analyzers.layers import frozen
 from analyzers.records import LayerScore
+from analyzers.room import GRADIENT_TOKENS
 from analyzers.samples import spread
 from analyzers.tasks import Batch
 
 STEPS = 50  # captum's own default
-TOKENS_AT_ONCE = 512  # enough to keep a processor busy; the activations of so many wait for their gradients
 
 
 @importance_method(
@@ -46,11 +46,14 @@ def conductance(engine: Engine) -> list[LayerScore]:
     batches = spread(engine.batches, engine.rows.path)
     values, errors = [], []
     for batch in engine.progress.track(batches, len(batches), "conductance"):
-        by_layer, change = path_conductance(engine, batch.to(engine.layered.device))
-        values.append(torch.stack([units.abs().flatten(1).sum(1) for units in by_layer], dim=1))
-        errors += [float((units.flatten(1).sum(1) - change).abs().mean()) for units in by_layer]
+        # What the path adds up is of layers × tokens × width, so few tokens walk it at once.
+        for rows in engine.layered.room.parts(len(batch), batch.tokens, "gradient"):
+            part = batch.rows(rows.start, rows.stop).to(engine.layered.device)
+            by_layer, change = path_conductance(engine, part)
+            values.append(torch.stack([units.abs().flatten(1).sum(1) for units in by_layer], dim=1))
+            errors += [(units.flatten(1).sum(1) - change).abs() for units in by_layer]
     engine.diagnostics["conductance_examples"] = float(sum(len(batch) for batch in batches))
-    engine.diagnostics["conductance_completeness_error"] = float(np.mean(errors))
+    engine.diagnostics["conductance_completeness_error"] = float(torch.cat(errors).mean())
     return engine.scores("conductance", torch.cat(values).double().cpu().numpy())
 
 
@@ -86,15 +89,21 @@ def path_points(steps: int) -> list[float]:
 def _walk(
     engine: Engine, batch: Batch, start: Tensor, end: Tensor, points: Sequence[float]
 ) -> Iterator[tuple[Tensor, Sequence[Tensor], Sequence[Tensor]]]:
-    """What `_at` gives for each point of the path; short batches pass several points at once."""
-    at_once = max(1, TOKENS_AT_ONCE // (start.shape[0] * start.shape[1]))
+    """F, outputs and gradients at each point of the path; short batches pass several points at once."""
+    room, rows, tokens = engine.layered.room, start.shape[0], start.shape[1]
+    at_once = max(1, GRADIENT_TOKENS // (rows * tokens))
     for begin in range(0, len(points), at_once):
         now = points[begin : begin + at_once]
         repeated = batch.pick(list(range(len(batch))) * len(now))
-        value, outputs, gradients = _at(engine, repeated, torch.cat([start + point * (end - start) for point in now]))
-        layers = [each.split(len(batch)) for each in (*outputs, *gradients)]
-        for values, *found in zip(value.split(len(batch)), *layers, strict=True):
-            yield values, found[: len(outputs)], found[len(outputs) :]
+        embeddings = torch.cat([start + point * (end - start) for point in now])
+
+        def part(chosen: slice, repeated: Batch = repeated, embeddings: Tensor = embeddings) -> list[Tensor]:
+            return _at(engine, repeated.rows(chosen.start, chosen.stop), embeddings[chosen])
+
+        found = room.passed(len(repeated), tokens, part, engine.progress, "gradient")
+        joined = [torch.cat(parts).split(rows) for parts in zip(*found, strict=True)]
+        for value, *layers in zip(*joined, strict=True):
+            yield value, layers[: len(layers) // 2], layers[len(layers) // 2 :]
 
 
 def baseline_embeddings(engine: Engine, batch: Batch) -> Tensor:
@@ -124,8 +133,8 @@ def _embedding_as(engine: Engine, embeddings: Tensor) -> Iterator[None]:
         handle.remove()
 
 
-def _at(engine: Engine, batch: Batch, embeddings: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-    """F of each example, the output of each block and the gradient of F with respect to it, at one point of the path."""
+def _at(engine: Engine, batch: Batch, embeddings: Tensor) -> list[Tensor]:
+    """F of each example, the outputs of the blocks, then the gradients of F with respect to them, at points of the path."""
     outputs: dict[int, Tensor] = {}
 
     def keep(layer: int, given: Tensor, output: Tensor) -> None:  # noqa: ARG001
@@ -136,4 +145,4 @@ def _at(engine: Engine, batch: Batch, embeddings: Tensor) -> tuple[Tensor, list[
         value = -engine.task.scores(model, batch).loss
         kept = [outputs[layer] for layer in sorted(outputs)]
         gradients = torch.autograd.grad(value.sum(), kept)
-    return value.detach(), [output.detach() for output in kept], list(gradients)
+    return [value.detach(), *(output.detach() for output in kept), *gradients]

@@ -49,17 +49,16 @@ def per_example_gradients(
     for number, batch in enumerate(progress.track(batches, len(batches), "gradients of each example")):
         piece = journal.find(f"gradients-{number:06d}")
         if piece is None:
-            piece = {"found": measure(layered, task, batch.to(layered.device)).double().cpu().numpy()}
+            piece = {"found": _in_parts(measure, layered, task, batch, progress).double().cpu().numpy()}
             journal.keep(f"gradients-{number:06d}", **piece)
         found[:, batch.indices.numpy()] = piece["found"]
     return GradientStatistics(squared_norm=found[0], inner=found[1])
 
 
 def _way(layered: LayeredModel, task: Task, batch: Batch, progress: Progress) -> Callable[..., Tensor]:
-    batch = batch.to(layered.device)
-    slow = one_by_one(layered, task, batch)
+    slow = _in_parts(one_by_one, layered, task, batch, progress)
     try:
-        fast = together(layered, task, batch)
+        fast = _in_parts(together, layered, task, batch, progress)
     except _NotSeparable as reason:
         progress.say(f"gradients one example at a time: {reason}")
         return one_by_one
@@ -68,6 +67,17 @@ def _way(layered: LayeredModel, task: Task, batch: Batch, progress: Progress) ->
         progress.say("gradients one example at a time: the model shares parameters between parts")
         return one_by_one
     return together
+
+
+def _in_parts(
+    measure: Callable[..., Tensor], layered: LayeredModel, task: Task, batch: Batch, progress: Progress
+) -> Tensor:
+    on_device = batch.to(layered.device)
+
+    def part(rows: slice) -> Tensor:
+        return measure(layered, task, on_device.rows(rows.start, rows.stop))
+
+    return torch.cat(layered.room.passed(len(batch), batch.tokens, part, progress, "gradient"), dim=1)
 
 
 def together(layered: LayeredModel, task: Task, batch: Batch) -> Tensor:
@@ -90,10 +100,11 @@ def together(layered: LayeredModel, task: Task, batch: Batch) -> Tensor:
             if output.shape[0] != len(batch) or given.shape[0] != len(batch):
                 raise _NotSeparable(f"{type(module).__name__} does not keep the examples apart")
             used.add(module)
-            activations = given.detach()
+            activations, returned, version = given.detach(), output.detach(), output._version
 
             def backward_hook(gradient: Tensor) -> None:
-                total[:, :, layer] += torch.stack(_contribution(module, activations, gradient))
+                untouched = returned if returned._version == version else module(activations)  # else changed in place
+                total[:, :, layer] += torch.stack(_contribution(module, activations, untouched, gradient))
 
             output.register_hook(backward_hook)
 
@@ -137,10 +148,10 @@ def _statistics(pairs: Iterable[tuple[Tensor, Tensor]]) -> tuple[float, float]:
     return norm, inner
 
 
-def _contribution(module: nn.Module, activations: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+def _contribution(module: nn.Module, activations: Tensor, output: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
     """Squared norm and inner product of each example, (batch,), from one part of a block."""
     if isinstance(module, nn.Linear | Conv1D):
-        return _linear(module, activations, gradient)
+        return _linear(module, activations, output, gradient)
     parameters = {name: parameter.detach() for name, parameter in module.named_parameters(recurse=False)}
 
     def projected(weights: dict[str, Tensor], a: Tensor, g: Tensor) -> Tensor:
@@ -152,7 +163,7 @@ def _contribution(module: nn.Module, activations: Tensor, gradient: Tensor) -> t
     return torch.stack(norms).sum(0), torch.stack(inners).sum(0)
 
 
-def _linear(module: nn.Linear | Conv1D, activations: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+def _linear(module: nn.Linear | Conv1D, activations: Tensor, output: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
     a = activations.reshape(len(activations), -1, activations.shape[-1])  # (batch, tokens, in)
     g = gradient.reshape(len(gradient), -1, gradient.shape[-1])  # (batch, tokens, out)
     tokens, width_in, width_out = a.shape[1], a.shape[2], g.shape[2]
@@ -160,10 +171,7 @@ def _linear(module: nn.Linear | Conv1D, activations: Tensor, gradient: Tensor) -
         norm = ((a @ a.mT) * (g @ g.mT)).sum((1, 2))
     else:
         norm = (g.mT @ a).pow(2).sum((1, 2))
-    weight = module.weight if isinstance(module, nn.Linear) else module.weight.T  # (out, in)
-    inner = ((a @ weight.detach().T) * g).sum((1, 2))
     if module.bias is not None:
-        bias = g.sum(1)  # (batch, out)
-        norm = norm + bias.pow(2).sum(1)
-        inner = inner + (bias * module.bias.detach()).sum(1)
-    return norm, inner
+        norm = norm + g.sum(1).pow(2).sum(1)
+    # The output is linear in weight and bias: what it is times its gradient is what they are times theirs.
+    return norm, (output * gradient).flatten(1).sum(1)

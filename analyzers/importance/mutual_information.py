@@ -28,17 +28,18 @@ class PooledStates:
     def __init__(self, layered: LayeredModel, task: Task, seed: int) -> None:
         self._layers, self._task = len(layered), task
         self._generator = torch.Generator().manual_seed(seed)
-        self._features: list[Tensor] = []
-        self._labels: list[Tensor] = []
-        self._examples: list[Tensor] = []
+        self._replacing = np.random.default_rng(seed)  # of its own: which positions are sampled hangs on no batch size
+        self._features = torch.empty(0)
+        self._labels = torch.empty(ROWS, dtype=torch.long)
+        self._examples = torch.empty(ROWS, dtype=torch.long)
+        self._seen = 0
 
     def begin(self, batch: Batch) -> None:
         self._depths: list[Tensor] = []
         if self._task.labelled:
             weights = batch.inputs["attention_mask"].unsqueeze(-1).float()  # (batch, tokens, 1)
             self._pool = lambda hidden: (hidden * weights).sum(1) / weights.sum(1)
-            self._labels.append(batch.labels.cpu())
-            self._examples.append(batch.indices)
+            self._new_labels, self._new_examples = batch.labels.cpu(), batch.indices
             return
         tokens = batch.labels.shape[1]
         sampled = torch.rand(len(batch), tokens - 1, generator=self._generator).argsort(1)[:, :POSITIONS]
@@ -46,8 +47,8 @@ class PooledStates:
         self._pool = lambda hidden: hidden.gather(1, chosen.unsqueeze(-1).expand(-1, -1, hidden.shape[-1])).flatten(
             0, 1
         )
-        self._labels.append(batch.labels.gather(1, chosen + 1).flatten().cpu())
-        self._examples.append(batch.indices.repeat_interleave(sampled.shape[1]))
+        self._new_labels = batch.labels.gather(1, chosen + 1).flatten().cpu()
+        self._new_examples = batch.indices.repeat_interleave(sampled.shape[1])
 
     def layer(self, index: int, given: Tensor, output: Tensor) -> None:
         if index == 0:
@@ -55,27 +56,35 @@ class PooledStates:
         self._depths.append(self._pool(output))
 
     def end(self) -> None:
-        self._features.append(torch.stack(self._depths).float().cpu())  # (layers + 1, rows, width)
-        if sum(part.shape[1] for part in self._features) > 2 * ROWS:
-            self._thin()
+        new = torch.stack(self._depths).float().cpu()  # (layers + 1, rows, width)
+        if not self._seen:  # memory that is not written to is not taken: few examples need little
+            self._features = torch.empty(new.shape[0], ROWS, new.shape[2])
+        places = self._places(new.shape[1])
+        slots, rows = list(places), list(places.values())
+        self._features[:, slots] = new[:, rows]
+        self._labels[slots] = self._new_labels[rows]
+        self._examples[slots] = self._new_examples[rows]
 
     def result(self) -> dict[str, np.ndarray]:
         """Features (layers + 1, rows, width), labels (rows,) and the example that each row is of."""
-        self._thin()
-        labels = self._labels[0].numpy()
+        kept = min(self._seen, ROWS)
+        labels = self._labels[:kept].numpy()
         if not self._task.labelled:
             values, counts = np.unique(labels, return_counts=True)
             frequent = values[np.argsort(-counts, kind="stable")[:TOKENS]]
             labels = np.where(np.isin(labels, frequent), labels, -1)
-        return {"features": self._features[0].numpy(), "labels": labels, "examples": self._examples[0].numpy()}
+        features, examples = self._features[:, :kept].numpy(), self._examples[:kept].numpy()
+        return {"features": features, "labels": labels, "examples": examples}
 
-    def _thin(self) -> None:
-        """Keep `ROWS` of the rows at random, so that memory does not grow with the data."""
-        features, labels, examples = torch.cat(self._features, 1), torch.cat(self._labels), torch.cat(self._examples)
-        if len(labels) > ROWS:
-            rows = torch.randperm(len(labels), generator=self._generator)[:ROWS].sort().values
-            features, labels, examples = features[:, rows], labels[rows], examples[rows]
-        self._features, self._labels, self._examples = [features], [labels], [examples]
+    def _places(self, rows: int) -> dict[int, int]:
+        """Where rows go: slot -> row. Once all slots are taken each row has the same chance to be there (algorithm R)."""
+        places: dict[int, int] = {}
+        for row in range(rows):
+            slot = self._seen if self._seen < ROWS else int(self._replacing.integers(self._seen + 1))
+            if slot < ROWS:
+                places[slot] = row
+            self._seen += 1
+        return places
 
 
 @importance_method(

@@ -38,6 +38,11 @@ class Batch:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def tokens(self) -> int:
+        """Of each row, padding counted."""
+        return next(iter(self.inputs.values())).shape[1]
+
 
 class Scores(NamedTuple):
     """What one forward pass says of each example; each of shape (batch,)."""

@@ -126,8 +126,23 @@ class Bound(tiny.Residual):
         return hidden + hidden @ self.linear.weight.T
 
 
+class InPlace(tiny.Residual):
+    """Changes what its linear layer returned."""
+
+    def forward(self, hidden):
+        return hidden + self.linear(hidden).mul_(2.0)
+
+
 def stack_of(kind, *arguments):
     return lambda: tiny.Stack([[0.0], [1.0], [-2.0], [0.5]], [kind(*arguments) for _ in range(2)], [[1.0], [0.0]])
+
+
+def test_an_output_that_is_changed_in_place():
+    layered = LayeredModel(stack_of(InPlace, [[0.5]])())
+    data = tiny.batches([[1, 2], [2, 3], [3, 1]], [0, 1, 0])
+    fast, slow = (way(layered, Classification(), data[0]) for way in (together, one_by_one))
+    assert (slow != 0).all()
+    torch.testing.assert_close(fast, slow, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize(
