@@ -10,6 +10,7 @@ from analyzers.statistics import (
     percentile_interval,
     resampled_indices,
     statistic_estimate,
+    weighted_values,
 )
 
 
@@ -110,3 +111,14 @@ def test_median():
     found = median_estimate(np.array([1.0, 2.0, 3.0, 4.0, 100.0]))
     assert found.value == 3
     assert 1 <= found.low <= 3 <= found.high <= 100
+
+
+def test_weighted_values_have_the_weighted_mean_and_its_spread():
+    generator = np.random.default_rng(0)
+    values, weights = generator.normal(3, 1, size=(400, 2)), generator.integers(1, 9, size=400).astype(float)
+    means, low, high = mean_intervals(weighted_values(values, weights), seed=0)
+    assert means == pytest.approx(np.average(values, axis=0, weights=weights))
+    for column in range(2):
+        ratio = statistic_estimate((values[:, column], weights), lambda v, w: float(np.average(v, weights=w)), seed=0)
+        assert (low[column], high[column]) == pytest.approx((ratio.low, ratio.high), abs=0.01)
+    assert weighted_values(values, np.full(400, 7.0)) == pytest.approx(values)
