@@ -102,7 +102,7 @@ def _train(turn: Turn, model: str | None) -> Script[Facts]:
 def _analyze(turn: Turn) -> Script[Facts]:
     slots = turn.slots
     model, data = yield from _model_with_head(turn)
-    methods = list(slots.methods) if slots.methods and "all" not in slots.methods else None
+    methods = list(slots.methods) or None
     return (
         yield from turn.call(
             "analyze_layers", model=model, data=data, methods=methods, samples=slots.samples, seed=slots.seed
