@@ -20,13 +20,14 @@ LEAST = 5  # examples; four rows must be left when any of them is left out
     reducers=(PooledStates,),
 )
 def cka(engine: Engine) -> list[LayerScore]:
-    """One minus the linear CKA between the states before and after the block.
+    """One minus the centred kernel alignment (CKA) of the states before and after the block.
 
-    Linear centred kernel alignment, HSIC(K, L) / √(HSIC(K, K) · HSIC(L, L)) with K = X Xᵀ, over at most 2,048 rows: the mean
-    over tokens of a text, hidden states at 16 sampled positions of a window. HSIC is the unbiased estimator (Song et al.
-    2012, as in https://arxiv.org/abs/2010.15327), since the plain one nears 1 for any states where rows are fewer than
-    units. 0 for a block that only rotates and stretches; may lie a little outside 0 to 1. The interval comes from what
-    each example changes when it is left out.
+    HSIC(K, L) / √(HSIC(K, K) · HSIC(L, L)) over at most 2,048 rows: the mean over tokens of a text, hidden states at 16
+    sampled positions of a window. K is the linear kernel of rows scaled to unit length, as the normalisation before the
+    next block scales them: without it the few tokens with massive states (https://arxiv.org/abs/2402.17762) decide alone.
+    HSIC is the unbiased estimator (Song et al. 2012, as in https://arxiv.org/abs/2010.15327), since the plain one nears 1
+    for any states where rows are fewer than units. 0 for a block that only rotates and stretches; may lie a little outside
+    0 to 1. The interval comes from what each example changes when it is left out.
 
     Raises:
         DataError: fewer than five examples.
@@ -56,8 +57,9 @@ def cka(engine: Engine) -> list[LayerScore]:
 
 
 def _kernel(features: np.ndarray) -> np.ndarray:
-    """Inner products of rows, (rows, rows), with nothing on the diagonal. To centre first only spares digits."""
-    centred = features.astype(np.float64) - features.mean(axis=0, dtype=np.float64)
+    """Cosines of rows, (rows, rows), with nothing on the diagonal. To centre them only spares digits."""
+    unit = features / np.linalg.norm(features.astype(np.float64), axis=1, keepdims=True).clip(min=1e-300)
+    centred = unit - unit.mean(axis=0)
     kernel: np.ndarray = centred @ centred.T
     np.fill_diagonal(kernel, 0.0)
     return kernel

@@ -24,6 +24,11 @@ def kernel(rows: int = 12, seed: int = 0) -> np.ndarray:
     return found
 
 
+def unit(features: np.ndarray) -> np.ndarray:
+    features = features.astype(float)
+    return features / np.linalg.norm(features, axis=1, keepdims=True)
+
+
 def by_the_paper(first: np.ndarray, second: np.ndarray) -> float:
     """Song et al. 2012, equation 4, written out."""
     n, one = len(first), np.ones(len(first))
@@ -64,12 +69,20 @@ def test_identities_rotations_and_scales_change_nothing():
     assert [score.value for score in found] == pytest.approx([0, 0, 0], abs=1e-5)
 
 
+def test_massive_states_of_few_rows_do_not_decide():
+    blocks = [tiny.Residual([[-0.8, 0.0], [0.0, 0.0]]), tiny.Residual([[0.0, 0.0], [5.0, -0.5]])]
+    model, data = wide(*blocks), tiny.batches([[token] for token in range(1, 32)], [0, 1] * 15 + [0])
+    plain = [score.value for score in cka(tiny.engine(model, data))]
+    model.embeddings.weight.data[7] *= 1000
+    assert [score.value for score in cka(tiny.engine(model, data))] == pytest.approx(plain, rel=1e-4)
+
+
 def test_with_many_rows_it_is_the_plain_one():
     blocks = [tiny.Residual([[-0.8, 0.0], [0.0, 0.0]]), tiny.Residual([[0.0, 0.0], [5.0, -0.5]])]
     engine = tiny.engine(wide(*blocks), tiny.random_batches(1000, batch_size=64))
     found = cka(engine)
     features = engine.reduced(PooledStates)["features"]
-    expected = [1 - by_covariances(features[layer], features[layer + 1]) for layer in range(2)]
+    expected = [1 - by_covariances(unit(features[layer]), unit(features[layer + 1])) for layer in range(2)]
     assert [score.value for score in found] == pytest.approx(expected, abs=0.005)
     assert min(expected) > 0.03
 
@@ -84,7 +97,7 @@ def test_equals_the_formula_with_and_without_each_example(build, data):
     def change(layer: int, rows: np.ndarray) -> float:
         kernels = []
         for features in seen["features"][layer : layer + 2]:
-            kernels.append(features[rows].astype(float) @ features[rows].astype(float).T)
+            kernels.append(unit(features[rows]) @ unit(features[rows]).T)
             np.fill_diagonal(kernels[-1], 0)
         own = [by_the_paper(each, each) for each in kernels]
         return 1 - by_the_paper(*kernels) / np.sqrt(own[0] * own[1])
