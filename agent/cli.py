@@ -246,9 +246,9 @@ def methods(session: Session) -> None:
     with session.working():
         from analyzers.importance import methods as registered
 
-        columns = ("id", "title", "unit", "cost", "source", "summary")
+        columns = ("id", "title", "unit", "cost", "summary", "source")
         rows = [{name: getattr(method, name) for name in columns} for method in registered()]
-    _table(session, rows, ("id", "title", "unit", "cost", "source"))
+    _table(session, rows, columns)
 
 
 @main.command()

@@ -107,6 +107,12 @@ class LayeredModel:
                 handle.remove()
 
     @contextmanager
+    def giving(self, index: int, output: Tensor) -> Iterator[None]:
+        """Block `index` does not run; it gives `output` (batch, tokens, width)."""
+        with _replaced({self.blocks[index].module: self._identity(index, output)}):
+            yield
+
+    @contextmanager
     def capturing(self, reducer: Reducer) -> Iterator[None]:
         """Give the input and output of each block that runs to `reducer`, as they appear; nothing is kept."""
 

@@ -37,6 +37,18 @@ def mean_intervals(values: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarra
     return values.mean(axis=0), *percentile_interval(means)
 
 
+def weighted_values(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Per-example values whose plain mean is the weighted mean; their spread gives its interval (the delta method).
+
+    Args:
+        values: (examples, ...).
+        weights: (examples,), positive.
+    """
+    mean = np.average(values, axis=0, weights=weights)
+    share = (weights / weights.mean()).reshape(-1, *(1,) * (values.ndim - 1))
+    return mean + share * (values - mean)
+
+
 def statistic_estimate(columns: tuple[np.ndarray, ...], statistic: Callable[..., float], seed: int) -> Estimate:
     """A statistic of paired per-example columns with its interval.
 

@@ -5,9 +5,13 @@ from analyzers.records import Estimate, Measurement
 SHARES = {"accuracy", "f1"}  # shown as percentages
 WHOLE = {"parameters"}
 NAMES = {
+    "attention_entropy": "attention focus",  # the score is high where the entropy is low
+    "cka": "CKA change",
     "f1": "F1",
     "fisher": "Fisher",
     "shap": "SHAP",
+    "spectral": "stable rank",
+    "taylor": "Taylor importance",
     "latency_ms": "latency",
     "peak_memory_mb": "peak memory",
     "disk_mb": "size on disk",

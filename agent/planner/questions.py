@@ -116,7 +116,7 @@ def compare(turn: Turn) -> Script[Section]:
 
 
 def explain(turn: Turn) -> Script[Section]:
-    names = [name for name in turn.slots.methods if name != "all"]
+    names = [name for name in turn.slots.methods if name not in ("all", "main")]
     if not names:
         return (yield from list_methods(turn))
     notes = []

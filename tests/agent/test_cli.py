@@ -295,6 +295,14 @@ def test_lists_are_json_and_tables(verb: str) -> None:
     assert first in call(verb).stdout
 
 
+def test_methods_say_what_they_mean_and_cost() -> None:
+    rows = json.loads(call("methods", "--json").stdout)
+    table = call("methods").stdout
+    assert {"fisher", "cka", "dropout_uncertainty"} <= {row["id"] for row in rows}
+    for row in rows:
+        assert all(row[name] and row[name] in table for name in ("id", "title", "unit", "cost", "summary", "source"))
+
+
 def test_the_report_pulls_in_all_ancestors(filled: RunStore, tmp_path: Path) -> None:
     out = tmp_path / "report.json"
     result = call("report", "compression-5d5d5d", "--out", str(out), "--json")

@@ -11,6 +11,7 @@ from analyzers.statistics import (
     percentile_interval,
     resampled_indices,
     statistic_estimate,
+    weighted_values,
 )
 
 
@@ -118,3 +119,14 @@ def test_many_taus_at_once_are_those_of_one_by_one():
     scores[7] = 2.0  # all tied
     expected = [kendall_tau(scores[0], row) for row in scores]
     np.testing.assert_allclose(kendall_taus(scores[0], scores), expected, atol=1e-12)
+
+
+def test_weighted_values_have_the_weighted_mean_and_its_spread():
+    generator = np.random.default_rng(0)
+    values, weights = generator.normal(3, 1, size=(400, 2)), generator.integers(1, 9, size=400).astype(float)
+    means, low, high = mean_intervals(weighted_values(values, weights), seed=0)
+    assert means == pytest.approx(np.average(values, axis=0, weights=weights))
+    for column in range(2):
+        ratio = statistic_estimate((values[:, column], weights), lambda v, w: float(np.average(v, weights=w)), seed=0)
+        assert (low[column], high[column]) == pytest.approx((ratio.low, ratio.high), abs=0.01)
+    assert weighted_values(values, np.full(400, 7.0)) == pytest.approx(values)

@@ -1,26 +1,44 @@
 import pytest
 
 from analyzers.errors import UsageError
+from analyzers.importance import Method, methods
 from knowledge.notes import names, note
 
 EXPECTED = [
     "ablation",
+    "activation_patching",
     "agreement",
     "angular_block",
+    "angular_distance",
+    "attention_entropy",
     "block_influence",
+    "cka",
     "conductance",
+    "dropout_uncertainty",
     "fidelity",
     "fisher",
     "gradient",
+    "gradient_flow",
     "healing",
     "mutual_information",
+    "parameter_influence",
     "plan",
     "shap",
+    "spectral",
+    "taylor",
 ]
 
 
 def test_there_is_a_note_on_each_method_and_result() -> None:
     assert names() == EXPECTED
+    assert {method.id for method in methods()} <= set(EXPECTED)
+
+
+@pytest.mark.parametrize("method", methods(), ids=lambda method: method.id)
+def test_the_note_on_a_method_is_of_its_paper_and_has_its_title(method: Method) -> None:
+    found = note(method.id)
+    assert method.source in found.sources
+    assert found.title.startswith(method.title) or method.title.lower().endswith(found.title.lower())
 
 
 @pytest.mark.parametrize("name", EXPECTED)

@@ -1,7 +1,7 @@
 import pytest
 
 from analyzers.records import Estimate, Measurement
-from tools.wording import count, duration, interval, layers, number, significant, size, with_interval
+from tools.wording import count, duration, interval, layers, number, significant, size, title, with_interval
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,13 @@ def test_numbers_with_units() -> None:
     assert number(6.1, "latency_ms", "ms") == "6.10 ms"
     assert (count(455), count(1490), count(1.2e9)) == ("455", "1,490", "1.2 G")
     assert (size(812), size(69_600_000)) == ("812 B", "69.6 MB")
+
+
+def test_names_in_plain_words() -> None:
+    names = ["fisher", "cka", "attention_entropy", "spectral", "taylor", "block_influence", "latency_ms"]
+    assert [title(name) for name in names] == [
+        "Fisher", "CKA change", "attention focus", "stable rank", "Taylor importance", "block influence", "latency",
+    ]  # fmt: skip
 
 
 def test_intervals() -> None:

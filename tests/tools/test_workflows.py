@@ -106,7 +106,7 @@ def test_training(chain: Chain):
 
 def test_analysis(chain: Chain):
     result = chain["analyze"].result
-    methods = [method.id for method in choose(("all",))]
+    methods = [method.id for method in choose(("main",))]
     assert list(result.scores) == list(result.fidelity) == list(result.units) == methods
     for scores in result.scores.values():
         assert [score.layer for score in scores] == [0, 1, 2, 3]

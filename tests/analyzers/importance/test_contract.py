@@ -1,6 +1,7 @@
 """What holds for every method, those to come included."""
 
 import math
+import sys
 
 import pytest
 import torch
@@ -12,6 +13,8 @@ from tests import tiny
 
 IDS = [method.id for method in methods()]
 LAYERS = 3
+WITHOUT_DROPOUT = {"dropout_uncertainty"}  # refuses a model without it, as the tiny llama
+WITHOUT_PASSES = {"spectral"}  # looks at the weights alone
 
 
 def measured(method: str, model, language_model: bool, seed: int = 0):
@@ -24,6 +27,8 @@ def measured(method: str, model, language_model: bool, seed: int = 0):
 @pytest.mark.parametrize("language_model", [False, True], ids=["bert", "llama"])
 @pytest.mark.parametrize("method", IDS)
 def test_contract(method: str, language_model: bool):
+    if language_model and method in WITHOUT_DROPOUT:
+        pytest.skip("refuses a model without dropout, see its own tests")
     model = tiny.llama(LAYERS) if language_model else tiny.bert(LAYERS, dropout=0.3)
     plain = measured(method, model, language_model)
     assert [score.layer for score in plain] == list(range(LAYERS))
@@ -40,9 +45,9 @@ def test_contract(method: str, language_model: bool):
     tiny.assert_state(model, before)
 
 
-@pytest.mark.parametrize("method", IDS)
+@pytest.mark.parametrize("method", [each for each in IDS if each not in WITHOUT_PASSES])
 def test_a_model_that_raises_is_left_as_it_was(method: str):
-    model = tiny.bert(LAYERS).train()
+    model = tiny.bert(LAYERS, dropout=0.3).train()
 
     def broken(*_):
         raise RuntimeError("broken")
@@ -57,7 +62,7 @@ def test_a_model_that_raises_is_left_as_it_was(method: str):
 
 @pytest.mark.parametrize("method", IDS)
 def test_can_be_cancelled(method: str):
-    engine = tiny.engine(tiny.bert(LAYERS), tiny.random_batches())
+    engine = tiny.engine(tiny.bert(LAYERS, dropout=0.3), tiny.random_batches())
     engine.progress.cancel()
     with pytest.raises(Cancelled):
         choose((method,))[0].score(engine)
@@ -65,7 +70,7 @@ def test_can_be_cancelled(method: str):
 
 @pytest.mark.parametrize("method", IDS)
 def test_a_nan_is_an_error_that_says_what_to_do(method: str):
-    model = tiny.bert(LAYERS)
+    model = tiny.bert(LAYERS, dropout=0.3)
     model.bert.encoder.layer[1].output.dense.weight.data[0] = float("nan")
     with pytest.raises(NotFinite, match=r"; .*: "):  # what was met; what is needed: what to do
         measured(method, model, False)
@@ -105,6 +110,41 @@ def test_registering(monkeypatch: pytest.MonkeyPatch):
 
     assert registry._METHODS["constant"].summary == "Every layer alike."
     assert registry._METHODS["constant"].score is constant
+
+
+def test_a_package_adds_methods_by_an_entry_point(monkeypatch: pytest.MonkeyPatch, tmp_path):
+    """As an installed package does: a module, and a line in its entry_points.txt."""
+    package = tmp_path / "their_package"
+    package.mkdir()
+    (package / "__init__.py").write_text(
+        "import numpy as np\n"
+        "from analyzers.importance import importance_method\n"
+        "@importance_method('theirs', title='Theirs', unit='steps', cost='nothing', source='https://example.org')\n"
+        "def theirs(engine):\n"
+        '    """Depth of the block."""\n'
+        "    return engine.scores('theirs', np.arange(len(engine.layered))[None, :].astype(float))\n"
+    )
+    metadata = tmp_path / "their_package-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: their-package\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[layerwise.importance]\ntheirs = their_package\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(registry, "_METHODS", dict(registry._METHODS))
+    registry.methods.cache_clear()
+    try:
+        assert [method.id for method in methods()] == sorted([*IDS, "theirs"])
+        (theirs,) = choose(("theirs",))
+        assert (theirs.summary, theirs.main) == ("Depth of the block.", False)
+        scores = theirs.score(tiny.engine(tiny.bert(LAYERS), tiny.random_batches()))
+        assert [score.value for score in scores] == [0, 1, 2]
+    finally:
+        registry.methods.cache_clear()
+        sys.modules.pop("their_package", None)
+
+
+def test_main_is_the_six_of_the_study():
+    six = ["ablation", "conductance", "fisher", "gradient", "mutual_information", "shap"]
+    assert [method.id for method in choose(("main",))] == six
 
 
 def test_few_examples_for_methods_that_cost_much_for_each():
