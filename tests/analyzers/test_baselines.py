@@ -78,7 +78,7 @@ def test_the_model_is_left_as_it_was():
 
 
 def test_block_influence_takes_those_that_change_least():
-    found = Similarity(np.array([0.9, 0.2, 0.99, 0.9]), np.zeros((5, 5)))
+    found = Similarity(np.array([0.9, 0.2, 0.99, 0.9]), np.zeros((5, 5)), np.ones((5, 5)))
     assert block_influence(found, 0) == []
     assert block_influence(found, 1) == [2]
     assert block_influence(found, 2) == [0, 2]  # of equal ones the earlier
