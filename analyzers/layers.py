@@ -75,7 +75,7 @@ class LayeredModel:
         What a block makes for later blocks beside its hidden states is made all the same: T5's first block computes the
         position bias of its whole stack, and that goes on when the block is skipped.
         """
-        with _replaced({self.blocks[i].module: self._identity(i) for i in skip}):
+        with replaced({self.blocks[i].module: self._instead(i, _unchanged) for i in skip}):
             yield
 
     @contextmanager
@@ -95,12 +95,15 @@ class LayeredModel:
                 f"{type(self.model).__name__} has several stacks of blocks and cannot go on at block {start} from one hidden "
                 f"state: what block {missing[0]} gave is missing; watch the input of block {start}, or run it from the beginning"
             )
-        stubs = {self.blocks[i].module: self._identity(i, earlier.get(i)) for i in range(start)}
+        stubs = {
+            self.blocks[i].module: self._instead(i, _always(earlier[i]) if i in earlier else _unchanged)
+            for i in range(start)
+        }
         handles = []
         try:
             if start:
                 handles.append(_giving(self.blocks[start].module, lambda _: hidden))
-            with _replaced(stubs):
+            with replaced(stubs):
                 yield
         finally:
             for handle in handles:
@@ -109,7 +112,7 @@ class LayeredModel:
     @contextmanager
     def giving(self, index: int, output: Tensor) -> Iterator[None]:
         """Block `index` does not run; it gives `output` (batch, tokens, width)."""
-        with _replaced({self.blocks[index].module: self._identity(index, output)}):
+        with replaced({self.blocks[index].module: self._instead(index, _always(output))}):
             yield
 
     @contextmanager
@@ -176,14 +179,14 @@ class LayeredModel:
             finally:
                 handle.remove()
 
-    def _identity(self, index: int, end: Tensor | None = None) -> Callable[..., Any]:
-        """A forward that returns its input (or `end`) in the structure that the block returns."""
+    def _instead(self, index: int, change: Callable[[Tensor], Tensor]) -> Callable[..., Any]:
+        """A forward that gives what `change` makes of its input, in the structure that the block returns."""
         module = self.blocks[index].module
         original = module.forward
 
         def forward(*args: Any, **kwargs: Any) -> Any:
             given = _hidden_in(module, args, kwargs)
-            passed = given if end is None else end
+            passed = change(given)
             if index not in self._rest:
                 output = original(*args, **kwargs)
                 self._check_shape(index, given, _hidden_out(output))
@@ -231,8 +234,16 @@ def frozen(model: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(requires_grad)
 
 
+def _unchanged(hidden: Tensor) -> Tensor:
+    return hidden
+
+
+def _always(output: Tensor) -> Callable[[Tensor], Tensor]:
+    return lambda _: output
+
+
 @contextmanager
-def _replaced(forwards: dict[nn.Module, Callable[..., Any]]) -> Iterator[None]:
+def replaced(forwards: dict[nn.Module, Callable[..., Any]]) -> Iterator[None]:
     """Other forwards for some modules. Set on the instance, so deleting them brings the class's own back."""
     before = {module: module.__dict__.get("forward") for module in forwards}
     try:
