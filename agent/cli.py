@@ -92,7 +92,7 @@ def analyze(session: Session, text: str | None, label: str | None, data: str, **
 @options_of(PlanRequest, metavar={"analysis": "ANALYSIS_RUN"})
 @common
 def plan(session: Session, **fields: Any) -> None:
-    """Choose the layers to remove, by measuring sets of them. Give one of --ratio, --keep, --max-drop."""
+    """Choose the layers to remove, by measuring sets of them. Give one target: --ratio, --keep or a --max."""
     _workflow(session, "plan", request(PlanRequest, **fields))
 
 

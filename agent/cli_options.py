@@ -26,7 +26,12 @@ HELP = {
     "ratio": "Target: so many times fewer layers; 2 halves them.",
     "keep": "Target: this many layers are kept.",
     "max_drop": "Target: as few layers as cost no more than this of the metric; 0.02 is two points.",
-    "budget": "Sets of layers that may be measured.",
+    "max_latency": "Target: milliseconds of a batch, from what each layer was seen to take.",
+    "max_size": "Target: megabytes of weights.",
+    "granularity": "What is removed: whole blocks, or attention and MLP parts separately.",
+    "objective": "What the search goes by: the metric, the loss, or the KL divergence from the dense model.",
+    "budget": "Sets of layers that may be measured; 64 where no --minutes are given.",
+    "minutes": "Time that the search may take.",
     "heal": "Training after the removal.",
     "export": "Format of the saved model.",
 }

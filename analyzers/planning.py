@@ -1,172 +1,315 @@
-"""Choosing layers by measuring: every method's order and the published baselines first, then local search.
+"""Choosing layers by measuring: every method's order and the published baselines first, then search among their neighbours.
 
-The best subset that was measured wins, so a plan is never worse on the split it was chosen on than any baseline.
+The best set that was measured on all examples wins, and all baselines are measured on all of them: a plan is never worse
+on the split it was chosen on than any baseline.
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
+from typing import Literal
 
-from analyzers.baselines import Similarity, angular_block, block_influence, reverse_order
+import numpy as np
+
+from analyzers import baselines
+from analyzers.baselines import Similarity
+from analyzers.budget import Budget
 from analyzers.coalitions import Coalitions, Kept
 from analyzers.errors import BadTarget
+from analyzers.evolution import FIRST, Evolution, goes
 from analyzers.fidelity import greedy_order
 from analyzers.progress import Progress
+from analyzers.targets import check_drop
+
+Objective = Literal["metric", "loss", "kl"]
+
+RANDOM_DRAWS = 3
+EXACT = 21  # evaluations of a greedy order that looks at all layers in each step
+SHORTLIST = 12  # layers that a greedy step looks at where looking at all is too dear
+PATIENCE = 12  # rounds without a better set, then what is left of the budget goes to other sizes
+BEYOND = 2  # sizes that are tried below the smallest that passed
+
+
+@dataclass(frozen=True)
+class Published:
+    """What methods and baselines go by; all of it was computed on the train split."""
+
+    orders: Mapping[str, Sequence[int]]  # importance method or "consensus" -> layers, the least important first
+    found: Similarity
+    taylor: Sequence[float]  # Σ |θ · ∂loss/∂θ| of each layer
 
 
 @dataclass
 class Search:
-    """Subsets of one model's layers, measured on the select split within a budget."""
+    """Sets of one model's layers (or of their parts), measured on the select split within a budget.
+
+    `groups` are the units of each layer: one, the layer itself, or its parts. A target is a number of layers; with parts, as
+    many of them go as hold the parameters of so many layers.
+    """
 
     coalitions: Coalitions
-    orders: Mapping[str, Sequence[int]]  # importance method or "consensus" -> layers, the least important first
-    found: Similarity
-    budget: int
+    groups: Sequence[frozenset[int]]
+    sizes: Sequence[int]  # of each unit: 1, or its parameters
+    published: Published
+    budget: Budget
     progress: Progress
+    objective: Objective = "metric"
+    divergence: Coalitions | None = None  # the same sets by their KL divergence, where that is the objective
+    seed: int = 0
     greedy: list[int] = field(default_factory=list)
 
     @property
     def layers(self) -> int:
-        return len(self.coalitions.layered)
+        return len(self.groups)
 
-    def quality(self, kept: Kept) -> tuple[float, float]:
-        """Sorts better subsets first: the metric (as a cost), then the loss."""
-        metric = self.coalitions.metric(kept)
-        return (-metric if self.coalitions.task.higher_is_better else metric), self.coalitions.mean_loss(kept)
+    @property
+    def searched(self) -> Coalitions:
+        """What the search goes by."""
+        return self.divergence or self.coalitions
+
+    @property
+    def spent(self) -> float:
+        """In units of one set on all select examples."""
+        return self.coalitions.spent + (self.divergence.spent if self.divergence else 0.0)
+
+    def quality(self, kept: Kept) -> tuple[float, ...]:
+        """Sorts better sets first: by the metric and then the loss, or by the loss or the divergence alone."""
+        found = [self.searched.mean_loss(kept)]
+        if self.objective == "metric":
+            metric = self.coalitions.metric(kept)
+            found.insert(0, -metric if self.coalitions.task.higher_is_better else metric)
+        return tuple(math.inf if math.isnan(value) else value for value in found)
+
+    def without(self, layers: Iterable[int]) -> Kept:
+        return self.coalitions.everything - {unit for layer in layers for unit in self.groups[layer]}
+
+    def goal(self, keep: int) -> int:
+        """Size that has to go: of the smallest layers, so that what any baseline removes is enough."""
+        return sum(
+            sorted(goes(self.without([layer]), self.sizes) for layer in range(self.layers))[: self.layers - keep]
+        )
 
     def seeds(self, keep: int) -> dict[str, Kept]:
         """What each method and each baseline would keep."""
         remove = self.layers - keep
-        removed = {name: list(order[:remove]) for name, order in self.orders.items()}
-        removed["block_influence"] = block_influence(self.found, remove)
-        removed["angular_block"] = angular_block(self.found, remove)
-        removed["reverse_order"] = reverse_order(self.layers, remove)
+        known = self.published
+        removed = {name: list(order[:remove]) for name, order in known.orders.items()}
+        removed["block_influence"] = baselines.block_influence(known.found, remove)
+        removed["angular_block"] = baselines.angular_block(known.found, remove)
+        removed["cosine_window"] = baselines.cosine_window(known.found, remove)
+        removed["reverse_order"] = baselines.reverse_order(self.layers, remove)
+        removed["deepest_but_last"] = baselines.deepest_but_last(self.layers, remove)
+        removed["taylor_protected"] = baselines.protected(known.taylor, remove)
         removed["greedy"] = self._greedy(remove)
-        return {name: self.coalitions.everything - set(layers) for name, layers in removed.items()}
+        removed["one_shot_loss"] = list(self._one_by_one())[:remove]
+        draws = baselines.random_draws(self.layers, remove, RANDOM_DRAWS, self.seed)
+        removed |= {f"random_{number}": draw for number, draw in enumerate(draws, start=1)}
+        return {name: self.without(layers) for name, layers in removed.items()}
 
-    def best(self, keep: int) -> tuple[Kept, dict[str, Kept], bool]:
-        """The best subset of a size.
+    def best(self, keep: int, share: float = 1.0) -> tuple[Kept, dict[str, Kept], bool]:
+        """The best set of a size.
 
-        The baselines are always measured; the budget is for the search that follows.
+        The baselines are always measured; the budget is for the search that follows. A round that was begun is finished.
+
+        Args:
+            keep: layers.
+            share: of what is left of the budget.
 
         Returns:
-            the subset, the seeds by name, and whether every subset of the size was measured.
+            the set, the seeds by name, and whether every set of the size was measured.
         """
         seeds = self.seeds(keep)
-        self.coalitions.measure(
-            seeds.values(), self.progress, f"methods and baselines, {keep} of {self.layers} layers kept"
-        )
-        every = math.comb(self.layers, keep)
-        if every <= self._left() + sum(len(kept) == keep for kept in self.coalitions.known()):
-            subsets = [frozenset(kept) for kept in combinations(range(self.layers), keep)]
-            self.coalitions.measure(subsets, self.progress, f"all {every} subsets of {keep} layers")
+        step = f"methods and baselines, {keep} of {self.layers} layers kept"
+        self._measure(seeds.values(), step)
+        subsets = self._every(keep)
+        if subsets is not None:
+            self._measure(subsets, f"all {len(subsets)} sets of {keep} layers")
             return min(subsets, key=self.quality), seeds, True
+        evolution = Evolution(
+            self.searched,
+            self.sizes,
+            self.goal(keep),
+            self.quality,
+            np.random.default_rng(self.seed),
+            Quiet(self.progress),
+            cost=self._costs(),
+        )
         # Not only the seeds: the greedy order measured neighbours of its own path.
-        best = min((kept for kept in self.coalitions.known() if len(kept) == keep), key=self.quality)
-        while self._left() > 0:
-            better = self._improve(best)
-            if better is None:
-                break
-            best = better
+        evolution.add(sorted({*seeds.values(), *self._of_size(keep)}, key=sorted))
+        self._evolve(evolution, share)
+        best = evolution.best()[0]
+        self.coalitions.measure([best])
         return best, seeds, False
 
-    def _improve(self, best: Kept) -> Kept | None:
-        """The best neighbour that swaps one kept layer for a removed one, or None where none is better."""
-        removed = sorted(self.coalitions.everything - best)
-        known = set(self.coalitions.known())
-        # Neighbours near in depth first: they are the likelier improvements when the budget is short.
-        swaps = sorted((abs(out - into), out, into) for out in best for into in removed)
-        neighbours = [(best - {out}) | {into} for _, out, into in swaps]
-        new = [kept for kept in neighbours if kept not in known][: max(self._left(), 0)]
-        self.coalitions.measure(new, self.progress, "swapping layers")
-        measured = [kept for kept in neighbours if kept in known or kept in new]
-        candidate = min(measured, key=self.quality, default=best)
-        return candidate if self.quality(candidate) < self.quality(best) else None
+    def _costs(self) -> dict[int, float]:
+        """Ranks of whole layers stand for their losses; of parts nothing is known beforehand."""
+        return {layer: float(rank) for rank, layer in enumerate(self._one_by_one())} if self._whole else {}
 
-    def _left(self) -> int:
-        return self.budget - self.coalitions.evaluations
+    @property
+    def _whole(self) -> bool:
+        """Whether units are whole layers."""
+        return len(self.sizes) == self.layers
+
+    def _evolve(self, evolution: Evolution, share: float) -> None:
+        begin, since = self.spent, 0
+        best = evolution.best()[0]
+        limit = begin + share * self.budget.left(begin)
+        while self.budget.left(self.spent) > 0 and self.spent < limit and since < PATIENCE:
+            if not evolution.round():
+                break
+            since += 1
+            if evolution.best()[0] != best:
+                best, since = evolution.best()[0], 0
+            self._tell(evolution, best, begin)
+
+    def _tell(self, evolution: Evolution, best: Kept, begin: float) -> None:
+        self.progress.check()
+        self.budget.mark()
+        name = "KL divergence" if self.objective == "kl" else "loss"
+        left = self.budget.time_left(self.spent, begin)
+        about = "" if left is None else f", about {left / 60:.1f} minutes left"
+        self.progress.say(
+            f"search, round {evolution.rounds}: {name} {evolution.population[best]:.4f}; {self.budget.told(self.spent)}{about}"
+        )
+
+    def _measure(self, sets: Iterable[Kept], step: str) -> None:
+        wanted = list(dict.fromkeys(sets))
+        if self.divergence:
+            self.divergence.measure(wanted, self.progress, step)
+        self.coalitions.measure(wanted, self.progress, step)
+
+    def _every(self, keep: int) -> list[Kept] | None:
+        """Every set of the size, if the budget reaches for those that are not measured yet. Sets of parts are too many."""
+        if not self._whole:
+            return None
+        if math.comb(self.layers, keep) > min(self.budget.left(self.spent), self.budget.enough) + len(
+            self._of_size(keep)
+        ):
+            return None
+        return [frozenset(kept) for kept in combinations(range(self.layers), keep)]
+
+    def _of_size(self, keep: int) -> list[Kept]:
+        """Sets that were measured on all examples and leave out as much as the goal, and no unit more."""
+        goal, least = self.goal(keep), min(self.sizes)
+        return [kept for kept in self.searched.known() if goal <= goes(kept, self.sizes) < goal + least]
+
+    def _few(self) -> list[int]:
+        """The batches on which greedy steps are measured where all are too dear."""
+        return list(range(math.ceil(len(self.searched.batches) * FIRST)))
 
     def _greedy(self, remove: int) -> list[int]:
+        """Layers in the order of SLEB, exact for few layers.
+
+        That goes by a fixed number, not by the budget: a search for some minutes and one with the evaluations that it came to
+        have to do the same.
+        """
         if len(self.greedy) < remove:
-            self.greedy = greedy_order(self.coalitions, remove, self.progress)
+            cost = sum(range(self.layers, self.layers - remove, -1))
+            exact = self._whole and cost <= EXACT
+            self.greedy = greedy_order(self.searched, remove, self.progress) if exact else self._shortlisted(remove)
         return self.greedy[:remove]
 
-    def sizes(self) -> dict[int, Kept]:
-        """The best measured subset of each size, the largest first."""
+    def _shortlisted(self, remove: int) -> list[int]:
+        """Greedy on few examples, and each step looks only at the layers that were the cheapest so far."""
+        removed: list[int] = []
+        ranked = list(self._one_by_one())
+        for step in range(remove):
+            candidates = [layer for layer in ranked if layer not in removed][:SHORTLIST]
+            sets = [self.without([*removed, layer]) for layer in candidates]
+            losses = self.searched.rough(sets, self._few(), self.progress, f"greedy order, step {step + 1} of {remove}")
+            order = sorted(zip(losses, candidates, strict=True), key=lambda pair: (math.isnan(pair[0]), pair))
+            cheapest = [layer for _, layer in order]
+            removed.append(cheapest[0])
+            ranked = [*cheapest, *(layer for layer in ranked if layer not in cheapest)]
+        return removed
+
+    def _one_by_one(self) -> list[int]:
+        """Layers by the loss without each alone, the cheapest first: Shortened LLaMA's order (arXiv 2402.02834)."""
+        if "ablation" in self.published.orders:  # the same measured on the train split
+            return list(self.published.orders["ablation"])
+        sets = [self.without([layer]) for layer in range(self.layers)]
+        losses = self.searched.rough(sets, self._few(), self.progress, "without each layer alone")
+        return sorted(range(self.layers), key=lambda layer: (math.isnan(losses[layer]), losses[layer]))
+
+    def frontier(self) -> dict[int, Kept]:
+        """The best measured set for each number of layers whose size is left, the largest first."""
+        whole = goes(frozenset(), self.sizes)
         by_size: dict[int, list[Kept]] = {}
-        for kept in self.coalitions.known():
-            by_size.setdefault(len(kept), []).append(kept)
+        for kept in self.searched.known():
+            left = (whole - goes(kept, self.sizes)) * self.layers / whole
+            by_size.setdefault(round(left), []).append(kept)
         return {size: min(by_size[size], key=self.quality) for size in sorted(by_size, reverse=True) if size}
 
-
-def layers_to_keep(target: Mapping[str, float], layers: int) -> int:
-    """How many layers a ratio or a number of layers leaves.
-
-    Args:
-        target: {"ratio": R} or {"keep": N}.
-        layers: in the dense model.
-
-    Raises:
-        BadTarget: the stack cannot be cut that way.
-    """
-    if "keep" in target:
-        keep = int(target["keep"])
-        if not 1 <= keep < layers:
-            raise BadTarget(
-                f"cannot keep {keep} of {layers} layers; allowed are 1 to {layers - 1}: for half use --ratio 2"
-            )
-        return keep
-    ratio = target["ratio"]
-    if not (math.isfinite(ratio) and 1 < ratio <= layers):
-        raise BadTarget(
-            f"ratio {ratio:g} cannot be met with {layers} layers; allowed is more than 1 and at most {layers}: for half the "
-            "layers use --ratio 2"
-        )
-    return max(1, min(layers - 1, math.floor(layers / ratio + 1e-9)))
+    def explore(self, chosen: int) -> None:
+        """What is left of the budget goes to the other sizes, the nearest first; greedy sets stand in for the rest."""
+        others = sorted((size for size in range(1, self.layers) if size != chosen), key=lambda size: abs(size - chosen))
+        for keep in others:
+            if self.budget.left(self.spent) <= 0:
+                break
+            self.best(keep)
+        removed = self.layers - chosen
+        path = sorted({removed * quarter // 4 for quarter in (1, 2, 3)} - {0})
+        self._measure([self.without(self._greedy(remove)) for remove in path], "smaller cuts")
 
 
-def check_drop(max_drop: float) -> None:
-    """Whether a drop can be asked for at all.
+class Quiet(Progress):
+    """Only hears whether it has to stop: the steps of a round are too short to be shown."""
 
-    Raises:
-        BadTarget: the drop is not between 0 and 1.
-    """
-    if not 0 <= max_drop < 1:
-        raise BadTarget(f"a drop of {max_drop:g} is not allowed; allowed is 0 to 1, such as --max-drop 0.02")
+    def __init__(self, outer: Progress) -> None:
+        super().__init__()
+        self._outer = outer
+
+    def check(self) -> None:
+        self._outer.check()
+
+
+def drop_of(search: Search, kept: Kept) -> float:
+    """What a set loses on select: a difference for accuracy (0.02: two points), relative for perplexity (0.02: 2 % more)."""
+    dense, metric = (search.coalitions.metric(each) for each in (search.coalitions.everything, kept))
+    return dense - metric if search.coalitions.task.higher_is_better else metric / dense - 1
 
 
 def within_drop(search: Search, max_drop: float) -> tuple[Kept, dict[str, Kept], bool]:
-    """The smallest subset whose metric is at most `max_drop` worse than the dense model's on the select split.
+    """The smallest set whose metric is at most `max_drop` worse than the dense model's on the select split.
 
-    For accuracy the drop is a difference (0.02: two points); for perplexity it is relative (0.02: 2 % more).
+    Fewer layers are not always worse, so a size that fails ends nothing: where the budget allows, all sets of all sizes are
+    measured; otherwise the greedy set of every size, and then the search goes on from the smallest that passed.
 
     Raises:
         BadTarget: the drop is not between 0 and 1, or no smaller model stays within it.
     """
     check_drop(max_drop)
-    dense = search.coalitions.metric(search.coalitions.everything)
+    sizes = range(search.layers - 1, 0, -1)
+    passed: dict[int, tuple[Kept, dict[str, Kept], bool]] = {}
+    nearest = (math.inf, search.layers - 1)
 
-    def drop(kept: Kept) -> float:
-        metric = search.coalitions.metric(kept)
-        return dense - metric if search.coalitions.task.higher_is_better else metric / dense - 1
+    def attempt(keep: int, share: float) -> bool:
+        nonlocal nearest
+        found = search.best(keep, share)
+        nearest = min(nearest, (drop_of(search, found[0]), keep))
+        if drop_of(search, found[0]) <= max_drop:
+            passed[keep] = found
+        return keep in passed
 
-    accepted: tuple[Kept, dict[str, Kept], bool] | None = None
-    nearest = math.inf
-    for keep in range(search.layers - 1, 0, -1):
-        best = search.best(keep)
-        if drop(best[0]) > max_drop:
-            nearest = drop(best[0])
-            break
-        accepted = best
-    if accepted is None:
+    if search._whole and 2**search.layers <= search.budget.enough + 2:
+        for keep in sizes:
+            attempt(keep, 1)
+    else:
+        order = search._greedy(search.layers - 1)
+        path = {keep: search.without(order[: search.layers - keep]) for keep in sizes}
+        search._measure(path.values(), "greedy sets of every size")
+        within = [keep for keep in sizes if drop_of(search, path[keep]) <= max_drop]
+        start = min(within, default=search.layers - 1)
+        attempt(start, 1 / 4)
+        failed, keep = 0, start - 1
+        while failed < BEYOND and keep >= 1:
+            failed = 0 if attempt(keep, 1 / 3) else failed + 1
+            keep -= 1
+    if not passed:
+        drop, keep = nearest
         raise BadTarget(
-            f"no smaller model stays within a drop of {max_drop:g}; the nearest measured is {nearest:.4f} with "
-            f"{search.layers - 1} of {search.layers} layers: allow that much, or ask for a --ratio"
+            f"no smaller model stays within a drop of {max_drop:g}; the nearest measured is {drop:.4f} with "
+            f"{keep} of {search.layers} layers: allow that much, or ask for a --ratio"
         )
-    return accepted
-
-
-def names_of(kept: Kept, seeds: Mapping[str, Kept]) -> Iterable[str]:
-    """The methods and baselines that chose exactly this subset."""
-    return (name for name, chosen in seeds.items() if chosen == kept)
+    return passed[min(passed)]

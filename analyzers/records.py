@@ -122,6 +122,7 @@ class Outcome(Record):
 
     metric: Estimate
     loss: Estimate
+    divergence: Estimate | None = None  # KL(dense ‖ this) in nats, where it was the objective
 
 
 class Candidate(Record):
@@ -149,10 +150,10 @@ class Prediction(Record):
 
 
 class PlanResult(Record):
-    target: dict[str, float]  # exactly one of ratio, keep, max_drop
+    target: dict[str, float]  # exactly one of ratio, keep, max_drop, max_latency, max_size
     task: str
     metric: str
-    layers: list[Layer]
+    layers: list[Layer]  # or parts of layers, by granularity; what follows counts these
     remove: list[int]
     keep: list[int]
     dense: Outcome  # all layers, on select
@@ -160,8 +161,11 @@ class PlanResult(Record):
     candidates: list[Candidate]  # the chosen one first, then by quality on select
     frontier: list[FrontierPoint]
     prediction: Prediction
-    evaluations: int
+    evaluations: int  # sets that saw all select examples
     exhaustive: bool  # every subset of the size was measured
+    granularity: Literal["block", "sublayer"] = "block"
+    objective: Literal["metric", "loss", "kl"] = "metric"
+    spent: float | None = None  # work of the search, in sets on all select examples; as --budget it gives the same plan
     uncertain: list[str]
 
 
@@ -343,20 +347,26 @@ class PlanRequest(Request):
     ratio: float | None = None
     keep: int | None = None
     max_drop: float | None = None
-    budget: int = Field(default=64, ge=1)  # subsets that may be measured
+    max_latency: float | None = Field(default=None, gt=0)  # ms, of the batch that is timed
+    max_size: float | None = Field(default=None, gt=0)  # MB of weights
+    granularity: Literal["block", "sublayer"] = "block"
+    objective: Literal["metric", "loss", "kl"] = "metric"
+    budget: float | None = Field(default=None, gt=0)  # sets that may be measured; None: see analyzers/budget.py
+    minutes: float | None = Field(default=None, gt=0)
     samples: int | None = Field(default=None, ge=8)  # of the select split; None: see analyzers/samples.py
 
     @model_validator(mode="after")
     def _one_target(self) -> Self:
         if len(self.target()) != 1:
             raise BadTarget(
-                f"{len(self.target())} targets were given; a plan needs exactly one of --ratio R, --keep N, --max-drop D: "
-                "for half the layers use --ratio 2"
+                f"{len(self.target())} targets were given; a plan needs exactly one of --ratio R, --keep N, --max-drop D, "
+                "--max-latency MS, --max-size MB: for half the layers use --ratio 2"
             )
         return self
 
     def target(self) -> dict[str, float]:
-        wanted = {"ratio": self.ratio, "keep": self.keep, "max_drop": self.max_drop}
+        names = ("ratio", "keep", "max_drop", "max_latency", "max_size")
+        wanted = {name: getattr(self, name) for name in names}
         return {name: value for name, value in wanted.items() if value is not None}
 
 

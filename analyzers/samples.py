@@ -41,3 +41,12 @@ def spread(batches: Sequence[Batch], rows: int) -> list[Batch]:
             count += len(own)
         begin += length
     return found
+
+
+def in_eighths(batches: Sequence[Batch], seed: int) -> list[Batch]:
+    """The same rows in batches of at most an eighth of them, in a random order: the first few stand for all."""
+    most = max(1, sum(len(batch) for batch in batches) // 8)
+    parts = [
+        batch.rows(start, min(start + most, len(batch))) for batch in batches for start in range(0, len(batch), most)
+    ]
+    return [parts[place] for place in np.random.default_rng(seed).permutation(len(parts))]

@@ -1,5 +1,6 @@
 """What workflows start from: a model, its data in splits, and where both come from."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from analyzers.datasets.splits import Splits, split
 from analyzers.errors import DataError, ModelError, UnknownData, UnknownModel
 from analyzers.models import Loaded, is_language_model, load, match_labels, pick_device
 from analyzers.progress import Progress
-from analyzers.records import Run
+from analyzers.records import Request, Run
 from analyzers.references import DataReference, ModelReference, parse_data, parse_model
 from tools.workspace import Workspace
 
@@ -65,6 +66,16 @@ def open_inputs(
     labels = splits.labels if new_head and labelled else ()
     loaded = load(reference, workspace.cache, device, progress, labels=labels, seed=seed)
     return Inputs(loaded, match_labels(splits, loaded), split_seed, [parent.id] if parent else [], device)
+
+
+def fingerprint(inputs: Inputs, request: Request) -> str:
+    """Of all that the finished pieces of a workflow depend on: the same command may meet another model or other data."""
+    told = hashlib.sha256(request.model_dump_json().encode())
+    for part in inputs.splits.fingerprints.values():
+        told.update(part.sha256.encode())
+    for name, weight in inputs.loaded.model.state_dict().items():
+        told.update(f"{name} {tuple(weight.shape)} {weight.double().sum().item()!r}".encode())
+    return told.hexdigest()
 
 
 def use_device(workspace: Workspace) -> torch.device:

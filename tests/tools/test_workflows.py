@@ -18,6 +18,7 @@ from analyzers.layers import LayeredModel
 from analyzers.progress import Progress
 from analyzers.records import AnalyzeRequest, CompressRequest, EvaluateRequest, PlanRequest, Run, TrainRequest
 from analyzers.references import parse_model
+from tests.analyzers.test_planning import BASELINES
 from tests.tools.conftest import (
     Chain,
     folder_of,
@@ -124,8 +125,9 @@ def test_plan(chain: Chain):
     assert result.exhaustive  # six subsets of two
     chosen, *others = result.candidates
     assert (chosen.source, chosen.remove) == ("search", result.remove)
-    baselines = {"block_influence", "angular_block", "reverse_order", "greedy", "consensus"}
-    assert {candidate.source for candidate in others} == {*chain["analyze"].result.scores, *baselines}
+    assert {candidate.source for candidate in others} == {*chain["analyze"].result.scores, "consensus", *BASELINES}
+    assert chosen.test
+    assert others[0].test, "the best baseline is on the test split too"
     ranked = [(-candidate.select.metric.value, candidate.select.loss.value) for candidate in result.candidates]
     assert ranked == sorted(ranked)
     assert [point.ratio for point in result.frontier] == pytest.approx([1, 4 / 3, 2, 4])

@@ -1,6 +1,5 @@
 """Score the layers of a model."""
 
-import hashlib
 import shutil
 
 from analyzers.analysis import analyze as analyze_layers
@@ -11,7 +10,7 @@ from analyzers.progress import Progress
 from analyzers.records import AnalyzeRequest, Run
 from analyzers.samples import ROWS
 from analyzers.training import token_limit
-from tools.inputs import Inputs, open_inputs
+from tools.inputs import fingerprint, open_inputs
 from tools.recording import recording, unfinished
 from tools.workspace import Workspace
 
@@ -40,20 +39,10 @@ def run(request: AnalyzeRequest, workspace: Workspace, progress: Progress) -> Ru
     ) as active:
         work = active.folder / "work"
         journal = Journal(work)
-        journal.only_for(_fingerprint(inputs, request))
+        journal.only_for(fingerprint(inputs, request))
         with storage_errors(work):
             active.result = analyze_layers(
                 loaded, calibration, held_out, request.methods, request.seed, progress, journal
             )
         shutil.rmtree(work, ignore_errors=True)
     return active.finished
-
-
-def _fingerprint(inputs: Inputs, request: AnalyzeRequest) -> str:
-    """Of all that the finished pieces of an analysis depend on: the same command may meet another model or other data."""
-    told = hashlib.sha256(request.model_dump_json().encode())
-    for split in inputs.splits.fingerprints.values():
-        told.update(split.sha256.encode())
-    for name, weight in inputs.loaded.model.state_dict().items():
-        told.update(f"{name} {tuple(weight.shape)} {weight.double().sum().item()!r}".encode())
-    return told.hexdigest()

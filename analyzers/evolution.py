@@ -1,0 +1,145 @@
+"""Better sets of units (blocks, or parts of blocks) from good ones, as EvoPress does (arXiv 2410.14649).
+
+A round changes the best sets that are known, keeping the size that is removed; measures what came out on a few examples,
+the best quarter of that on half of them, and the best of these on all. EvoPress changes at random. Here each unit of the
+best set is first taken out or put back alone, on few examples: the sum of these effects says which of many changes are
+worth a measurement, and only a quarter is left to chance.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from analyzers.coalitions import Coalitions, Kept
+from analyzers.progress import Progress
+
+PARENTS = 4
+OFFSPRING = 16  # that are measured in a round
+IDEAS = 16  # for each of these, from which the effects of single units choose
+FIRST, SECOND = 1 / 8, 1 / 2  # of the examples, before all
+SWAPS = 3  # at most, in one change
+LEAST = 8  # units that are tried out in a set, the cheapest half of all if that is more
+
+
+def goes(kept: Kept, sizes: Sequence[int]) -> int:
+    """Size of what a set leaves out."""
+    return sum(size for unit, size in enumerate(sizes) if unit not in kept)
+
+
+def change(kept: Kept, sizes: Sequence[int], goal: int, generator: np.random.Generator) -> Kept:
+    """Another set that leaves out at least `goal` and no unit more than that takes.
+
+    One removed unit comes back, kept ones go until the goal is reached again, and what is then too much comes back.
+    """
+    units = range(len(sizes))
+    removed = [unit for unit in units if unit not in kept]
+    total = sum(sizes[unit] for unit in removed)
+    for _ in range(min(generator.integers(1, SWAPS + 1, size=2))):  # one swap is the likeliest, as in EvoPress
+        back = removed.pop(int(generator.integers(len(removed))))
+        total -= sizes[back]
+        others = [unit for unit in units if unit not in removed and unit != back]
+        # One size a change: a part of 3 is exchanged for one of 3 or for three of 1.
+        like = sizes[others[int(generator.integers(len(others)))]] if others else 0
+        others = [unit for unit in others if sizes[unit] == like]
+        while total < goal and others:
+            removed.append(others.pop(int(generator.integers(len(others)))))
+            total += like
+        if total < goal:
+            removed.append(back)
+            total += sizes[back]
+        for unit in [removed[place] for place in generator.permutation(len(removed))] if total > goal else ():
+            if total - sizes[unit] >= goal:
+                removed.remove(unit)
+                total -= sizes[unit]
+    return frozenset(units) - frozenset(removed)
+
+
+@dataclass
+class Evolution:
+    """A population of sets that leave out at least `goal`."""
+
+    coalitions: Coalitions
+    sizes: Sequence[int]
+    goal: int
+    quality: Callable[[Kept], tuple[float, ...]]  # sorts better ones first; asked of sets that saw all examples
+    generator: np.random.Generator
+    progress: Progress
+    population: dict[Kept, float] = field(default_factory=dict)  # saw all examples -> mean loss
+    # Of each unit, when last it was taken out: the lower half is tried out.
+    cost: dict[int, float] = field(default_factory=dict)
+    rounds: int = 0
+    _tried: set[Kept] = field(default_factory=set)
+    _probed: Kept | None = None
+    _effects: dict[int, float] = field(default_factory=dict)  # of a change of each unit on the loss of the probed set
+
+    def add(self, sets: Sequence[Kept]) -> None:
+        """Take in sets that saw all examples."""
+        self._tried.update(sets)
+        self.population.update({kept: self.coalitions.mean_loss(kept) for kept in sets})
+
+    def best(self, count: int = 1) -> list[Kept]:
+        return sorted(self.population, key=self.quality)[:count]
+
+    def round(self) -> bool:
+        """One round; whether there was anything left to try."""
+        numbers = self._batches()
+        parents = self.best(PARENTS)
+        self._probe(parents[0], numbers[: math.ceil(len(numbers) * FIRST)])
+        field = self._offspring(parents)
+        if not field:
+            return False
+        for share in (FIRST, SECOND):
+            part = numbers[: math.ceil(len(numbers) * share)]
+            losses = self._on(field, part)
+            # No better than the worst parent where both were measured: more examples would be spent in vain.
+            worst = max(self._on(parents, part))
+            ranked = sorted(range(len(field)), key=lambda row: losses[row])[: math.ceil(len(field) / 4)]
+            field = [field[row] for row in ranked if losses[row] <= worst]
+        self.coalitions.measure(field, self.progress)
+        self.add(field)
+        self.rounds += 1
+        return True
+
+    def _batches(self) -> list[int]:
+        """All batches, begun elsewhere in each round: no few examples decide alone what is tried further."""
+        count = len(self.coalitions.batches)
+        begin = self.rounds * math.ceil(count * FIRST)
+        return [(begin + step) % count for step in range(count)]
+
+    def _on(self, sets: Sequence[Kept], part: Sequence[int]) -> list[float]:
+        losses = self.coalitions.rough(sets, part, self.progress)
+        return [loss if math.isfinite(loss) else math.inf for loss in losses]
+
+    def _probe(self, parent: Kept, part: Sequence[int]) -> None:
+        """What it does to the best set when one unit more goes, or one comes back."""
+        if parent == self._probed:
+            return
+        removed = sorted(self.coalitions.everything - parent)
+        # Units that broke the model before are not tried again.
+        inside = sorted(parent, key=lambda unit: (self.cost.get(unit, 0.0), unit))
+        inside = inside if len(self.cost) < len(self.sizes) else inside[: max(LEAST, len(inside) // 2)]
+        changed = [*(parent - {unit} for unit in inside), *(parent | {unit} for unit in removed)]
+        before, *after = self._on([parent, *changed], part)
+        self._effects = {unit: loss - before for unit, loss in zip([*inside, *removed], after, strict=True)}
+        self.cost.update({unit: self._effects[unit] for unit in inside})
+        self._probed = parent
+
+    def _offspring(self, parents: Sequence[Kept]) -> list[Kept]:
+        ideas: dict[Kept, None] = {}
+        for _ in range(OFFSPRING // 4):
+            parent = parents[int(self.generator.integers(len(parents)))]
+            ideas[change(parent, self.sizes, self.goal, self.generator)] = None
+        chance = [kept for kept in ideas if kept not in self._tried]
+        ideas = {}
+        for _ in range(IDEAS * OFFSPRING):
+            ideas[change(parents[0], self.sizes, self.goal, self.generator)] = None
+        rest = sorted((kept for kept in ideas if kept not in {*self._tried, *chance}), key=self._expected)
+        chosen = [*chance, *rest[: OFFSPRING - len(chance)]]
+        self._tried.update(chosen)
+        return chosen
+
+    def _expected(self, kept: Kept) -> float:
+        """Change of the loss as the sum over the units that differ from the probed set."""
+        return sum(self._effects.get(unit, math.inf) for unit in kept ^ (self._probed or kept))
