@@ -6,9 +6,22 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from analyzers.baselines import Similarity, angular_block, block_influence, reverse_order, similarity
+from analyzers.baselines import (
+    Similarity,
+    angular_block,
+    block_influence,
+    cosine_window,
+    deepest_but_last,
+    protected,
+    random_draws,
+    reverse_order,
+    similarity,
+    weight_times_gradient,
+)
 from analyzers.layers import LayeredModel
 from analyzers.progress import Progress
+from analyzers.tasks import task_of
+from analyzers.tasks.classification import Classification
 from tests import tiny
 
 
@@ -98,3 +111,60 @@ def test_reverse_order():
     assert reverse_order(6, 0) == []
     assert reverse_order(6, 2) == [4, 5]
     assert reverse_order(6, 6) == [0, 1, 2, 3, 4, 5]
+
+
+def test_cosine_window_takes_the_run_whose_ends_are_most_alike():
+    found = similarity(turning(90, 10, -10, 40), task(True), tiny.batches([[1], [2]], [0, 1]), Progress())
+    assert [cosine_window(found, remove) for remove in range(5)] == [[], [1], [1, 2], [1, 2, 3], [0, 1, 2, 3]]
+
+
+def test_the_window_is_over_all_tokens_and_padding_is_none():
+    data = tiny.batches([[1, 2, 3], [2]], [0, 1], batch_size=2)
+    found = similarity(turning(30, 90, 60), task(True), data, Progress())
+    assert found.window[0, 3] == pytest.approx(-1, abs=1e-6)
+    assert np.diag(found.window, 1) == pytest.approx(found.cosine)
+    np.testing.assert_allclose(found.window, found.window.T, atol=1e-6)
+
+
+def test_deepest_but_last():
+    assert deepest_but_last(6, 0) == []
+    assert deepest_but_last(6, 2) == [3, 4]
+    assert deepest_but_last(6, 5) == [0, 1, 2, 3, 4]
+
+
+def test_protected_layers_go_last():
+    scores = [0.0, 0.1, 0.2, 0.3, 9.0, 7.0, 8.0, 0.4, 0.5]  # the first four and the last two are low
+    assert protected(scores, 2) == [5, 6]
+    assert protected(scores, 3) == [4, 5, 6]
+    assert protected(scores, 5) == [0, 1, 4, 5, 6]
+    assert protected([3.0, 1.0, 2.0], 1) == [1]
+
+
+def test_random_draws_are_seeded():
+    draws = random_draws(30, 8, 3, 0)
+    assert draws == random_draws(30, 8, 3, 0) != random_draws(30, 8, 3, 1)
+    assert len({tuple(draw) for draw in draws}) == 3
+    assert all(len(set(draw)) == 8 for draw in draws)
+
+
+def test_weight_times_gradient_by_hand():
+    """Logits (h, 0) with h = 1·1.5·3: the loss of class 1 is softplus(h), its slope σ(h), and ∂h/∂w is h / (1 + w)."""
+    layered = LayeredModel(tiny.scalar_stack(0.5, 2.0))
+    found = weight_times_gradient(layered, Classification(), tiny.batches([[1]], [1]), Progress())
+    slope = 1 / (1 + math.exp(-4.5))
+    assert found == pytest.approx([0.5 * slope * 3.0, 2.0 * slope * 1.5])
+
+
+def test_weight_times_gradient_takes_each_parameter_alone():
+    """Autograd over the whole loss at once, and what is left behind."""
+    model = tiny.llama()
+    before = tiny.state(model)
+    data = tiny.windows()
+    found = weight_times_gradient(LayeredModel(model), task_of(model), data, Progress())
+    tiny.assert_state(model, before)
+    loss = torch.cat([task_of(model).losses(model, batch) for batch in data]).mean()
+    for block, value in zip(model.model.layers, found, strict=True):
+        weights = list(block.parameters())
+        gradients = torch.autograd.grad(loss, weights, retain_graph=True)
+        expected = sum(float((w.detach() * g).abs().sum()) for w, g in zip(weights, gradients, strict=True))
+        assert value == pytest.approx(expected, rel=1e-4)

@@ -1,5 +1,6 @@
 import copy
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ import torch
 
 from analyzers.coalitions import Coalitions
 from analyzers.errors import Cancelled, NotFinite
+from analyzers.journal import Journal
 from analyzers.layers import LayeredModel
 from analyzers.progress import Progress
 from analyzers.tasks import task_of
@@ -166,3 +168,34 @@ def test_a_model_that_raises_is_left_as_it_was():
         coalitions(model, tiny.random_batches()).measure(subsets(3))
     tiny.assert_state(model, before)
     handle.remove()
+
+
+def test_some_batches_alone():
+    """Cheap first; what was seen is not measured again for the whole."""
+    data = tiny.random_batches()  # 4, 4 and 2 rows
+    measured = coalitions(tiny.bert(), data)
+    one, two = frozenset({0}), frozenset({1, 2})
+    whole = coalitions(tiny.bert(), data)[one].loss
+    assert measured.rough([one, two], [1, 2])[0] == pytest.approx(whole[4:].mean())
+    assert (measured.spent, measured.evaluations, measured.known()) == (12 / 10, 0, [])
+    np.testing.assert_allclose(measured[one].loss, whole)
+    assert measured.spent == 16 / 10, "four rows more"
+    assert measured.rough([one], [0]) == [pytest.approx(whole[:4].mean())]
+    assert measured.spent == 16 / 10
+
+
+def test_what_was_recalled_counts_when_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    data, one, two = tiny.random_batches(), frozenset({0}), frozenset({1, 2})
+
+    def kept() -> Coalitions:
+        return Coalitions(LayeredModel(tiny.bert()), Classification(), data, Journal(tmp_path), "sets")
+
+    first = kept()
+    first.rough([one], [0]), first.measure([two])
+    expected = first.mean_loss(two)
+    monkeypatch.setattr(Classification, "scores", lambda *_: pytest.fail("it was measured before"))
+    again = kept()
+    assert (again.spent, again.known(), again.evaluations) == (0, [], 1)
+    assert again.rough([one], [0]) == first.rough([one], [0])
+    assert (again.mean_loss(two), again.known()) == (expected, [two])
+    assert again.spent == first.spent
