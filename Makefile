@@ -36,7 +36,8 @@ unit: setup
 real: setup
 	$(BIN)/pytest -m real
 
-# Ours against the straightforward way, both in one run; some cases alone: make bench ONLY=a,b
+# Ours against the straightforward way, both in one run, and plans against the published ones; some cases alone:
+# make bench ONLY=a,b or ONLY=plans
 bench: setup
 	$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY))
 

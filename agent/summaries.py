@@ -15,7 +15,7 @@ from analyzers.records import (
     TrainResult,
 )
 from knowledge.comparison import Comparison, ranks
-from tools.wording import count, duration, layers, number, significant, title, with_interval
+from tools.wording import count, duration, layers, number, significant, title, units, with_interval
 
 SUBJECTS = ("dense", "compressed", "healed")
 
@@ -178,18 +178,23 @@ def _plan(result: PlanResult) -> list[str]:
     prediction = result.prediction
     faster = prediction.dense_latency_ms.value / prediction.latency_ms.value
     parts = [
-        f"remove layers {layers(result.remove)}; keep {layers(result.keep)}",
+        f"remove layers {units(result, result.remove)}; keep {units(result, result.keep)}",
         f"predicted: {count(prediction.parameters)} parameters, {prediction.disk_mb:.0f} MB, {faster:.1f}x as fast",
         table(
             ["chosen from", "removes", f"{title(name)} on select", "loss", f"{title(name)} on test"],
             [
                 ["all layers", "none", *_outcomes(name, result.dense, result.dense_test)],
-                *([title(c.source), layers(c.remove), *_candidate(name, c)] for c in result.candidates),
+                *([title(c.source), units(result, c.remove), *_candidate(name, c)] for c in result.candidates),
             ],
         ),
-        f"{result.evaluations} sets of layers measured" + (", all there are" if result.exhaustive else ""),
+        f"{result.evaluations} sets of layers measured" + (", all there are" if result.exhaustive else _spent(result)),
     ]
     return parts + [f"not certain: {text}" for text in result.uncertain]
+
+
+def _spent(result: PlanResult) -> str:
+    """The work of a search; the number as --budget gives the same plan again."""
+    return "" if result.spent is None else f" on all select examples, and more on some: a budget of {result.spent:g}"
 
 
 def _candidate(name: str, candidate: Candidate) -> list[str]:

@@ -22,7 +22,7 @@ from analyzers.records import (
 )
 from knowledge.comparison import ranks
 from knowledge.runs import RunStore
-from tools.wording import SHARES
+from tools.wording import SHARES, units
 
 SHOWN_CANDIDATES = 8
 BEST = ("healed", "compressed", "dense", "model")  # subjects, the one that is handed over first
@@ -172,6 +172,11 @@ def _plan(plan: PlanResult) -> dict[str, Any]:
         },
         "evaluations": plan.evaluations,
         "exhaustive": plan.exhaustive,
+        **(
+            {}
+            if plan.granularity == "block"
+            else {"granularity": plan.granularity, "removed": units(plan, plan.remove)}
+        ),
         "uncertain": plan.uncertain,
     }
 

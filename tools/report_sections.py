@@ -20,7 +20,7 @@ from knowledge.notes import names as note_names
 from knowledge.notes import note
 from tools import figures
 from tools.report_content import Bars, Block, Chart, Explanation, Fact, Facts, Section, Table, bar
-from tools.wording import count, duration, layers, significant, title, with_interval
+from tools.wording import count, duration, layers, significant, title, units, with_interval
 
 
 def training(runs: list[Run]) -> Section:
@@ -186,7 +186,7 @@ def _plan(run: Run, plan: PlanResult) -> list[Block]:
     target = ", ".join(f"{title(name)} {value:g}" for name, value in plan.target.items())
     p = plan.prediction
     facts = [
-        Fact(f"Target: {target}. Remove layers {layers(plan.remove)}; keep {layers(plan.keep)}.", run.id),
+        Fact(f"Target: {target}. Remove layers {units(plan, plan.remove)}; keep {units(plan, plan.keep)}.", run.id),
         Fact(
             f"Predicted: {count(p.parameters)} parameters, {p.disk_mb:.1f} MB, "
             f"{with_interval(p.latency_ms, unit='ms')} instead of {with_interval(p.dense_latency_ms, unit='ms')}.",
@@ -199,7 +199,7 @@ def _plan(run: Run, plan: PlanResult) -> list[Block]:
     split = f"{title(plan.metric)} on select"
     dense = ["all layers", "none", *_outcome(plan.metric, plan.dense), *_outcome(plan.metric, plan.dense_test)]
     rows = [
-        [title(c.source), layers(c.remove), *_outcome(plan.metric, c.select), *_outcome(plan.metric, c.test)]
+        [title(c.source), units(plan, c.remove), *_outcome(plan.metric, c.select), *_outcome(plan.metric, c.test)]
         for c in plan.candidates
     ]
     return [

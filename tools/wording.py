@@ -1,6 +1,6 @@
 """Numbers, intervals and durations as people read them."""
 
-from analyzers.records import Estimate, Measurement
+from analyzers.records import Estimate, Measurement, PlanResult
 
 SHARES = {"accuracy", "f1"}  # shown as percentages
 WHOLE = {"parameters"}
@@ -80,6 +80,13 @@ def layers(indexes: list[int]) -> str:
             )
             start = position + 1
     return ", ".join(parts) or "none"
+
+
+def units(plan: PlanResult, indexes: list[int]) -> str:
+    """Layers by their numbers, parts of layers as `parts 3.self_attn, 7.mlp`."""
+    if plan.granularity == "block":
+        return layers(indexes)
+    return "parts " + ", ".join(".".join(plan.layers[index].name.split(".")[-2:]) for index in sorted(indexes))
 
 
 def duration(seconds: float) -> str:

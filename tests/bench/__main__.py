@@ -14,7 +14,10 @@ import numpy as np
 import platformdirs
 import torch
 
+from tests.bench import plans
 from tests.bench.cases import CASES, Case, Numbers
+
+PLANS = "plans"  # not a race but a table of qualities: see tests/bench/plans.py
 
 
 def timed(run: Callable[[], Numbers]) -> tuple[float, Numbers]:
@@ -55,25 +58,36 @@ def measured(letter: str, case: Case) -> tuple[str, bool]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
-    parser.add_argument("--only", default=",".join(CASES), help="cases, such as a,b")
+    parser.add_argument("--only", default=",".join([*CASES, PLANS]), help="cases, such as a,b or plans")
     parser.add_argument("--cache", type=Path, default=Path(os.environ.get("LAYERWISE_CACHE") or default_cache()))
     wanted = parser.parse_args()
     letters = wanted.only.split(",")
-    if unknown := [letter for letter in letters if letter not in CASES]:
-        parser.error(f"no case {', '.join(unknown)}; there are: {', '.join(CASES)}")
+    if unknown := [letter for letter in letters if letter not in {*CASES, PLANS}]:
+        parser.error(f"no case {', '.join(unknown)}; there are: {', '.join([*CASES, PLANS])}")
     warnings.simplefilter("ignore")
     print(f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}\n")
+    same = raced([letter for letter in letters if letter != PLANS], wanted.cache)
+    if PLANS in letters:
+        for line in plans.tables(wanted.cache):
+            print(line, flush=True)
+    return 0 if same else 1  # a missed ratio may be a busy machine; other numbers are never an accident
+
+
+def raced(letters: list[str], cache: Path) -> bool:
+    """Print the table of these cases; whether both sides of each gave the same numbers."""
+    if not letters:
+        return True
     print("| case | ours | straightforward | ratio | target | greatest relative difference |")
     print("|---|---|---|---|---|---|", flush=True)
     all_same, settings = True, []
     for letter in letters:
-        case = CASES[letter](wanted.cache)
+        case = CASES[letter](cache)
         row, same = measured(letter, case)
         print(row, flush=True)
         settings.append(f"{letter}: {case.setting}")
         all_same = all_same and same
     print("", *settings, sep="\n")
-    return 0 if all_same else 1  # a missed ratio may be a busy machine; other numbers are never an accident
+    return all_same
 
 
 def default_cache() -> str:
