@@ -1,6 +1,8 @@
 """Shapley values of the blocks."""
 
+import sys
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -29,10 +31,7 @@ def shapley(engine: Engine) -> list[LayerScore]:
     Raises:
         NotFinite: the loss of a set of blocks is NaN or infinite.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # shap imports parts of matplotlib and numba that warn
-        import shap
-
+    shap = _imported()
     layers = len(engine.layered)
 
     def value(masks: np.ndarray) -> np.ndarray:
@@ -61,3 +60,23 @@ def shapley(engine: Engine) -> list[LayerScore]:
     engine.diagnostics["shap_examples"] = float(values.shape[1])
     engine.diagnostics["shap_permutations"] = float(permutations)
     return engine.scores("shap", values.T)
+
+
+def _imported() -> Any:
+    """The shap package, its helpers interpreted where this process did not import it before.
+
+    They run for some milliseconds on as few masks as these; to compile them takes seconds in every new process.
+    """
+    if "shap" in sys.modules:
+        return sys.modules["shap"]
+    import numba
+
+    config: Any = numba.config
+    before, config.DISABLE_JIT = config.DISABLE_JIT, True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # shap imports parts of matplotlib and numba that warn
+            import shap
+    finally:
+        config.DISABLE_JIT = before
+    return shap
