@@ -35,6 +35,7 @@ class Engine:
     journal: Journal = field(default_factory=Journal)
     values: dict[str, np.ndarray] = field(default_factory=dict)  # by method: (examples, layers)
     wanted: tuple[type[Reducer], ...] = ()  # what the methods of this analysis keep of the forward sweep
+    whole: bool = False  # the methods that cost much for each example read all of them too
     _reduced: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
 
     def reduced(self, kind: type[Reducer]) -> dict[str, np.ndarray]:
@@ -60,7 +61,8 @@ class Engine:
     @property
     def rows(self) -> Rows:
         """How many examples the methods read that cost much for each."""
-        return ROWS[self.task.name]
+        rows = ROWS[self.task.name]
+        return rows._replace(path=self.examples, game=self.examples) if self.whole else rows
 
     @cached_property
     def coalitions(self) -> Coalitions:

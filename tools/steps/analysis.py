@@ -3,14 +3,13 @@
 import hashlib
 import shutil
 
-from analyzers.analysis import analyze as analyze_layers
+from analyzers.analysis import analyze_splits
 from analyzers.compression.export import storage_errors
 from analyzers.importance import choose
 from analyzers.journal import Journal
 from analyzers.progress import Progress
 from analyzers.records import AnalyzeRequest, Run
 from analyzers.samples import ROWS
-from analyzers.training import token_limit
 from tools.inputs import Inputs, open_inputs
 from tools.recording import recording, unfinished
 from tools.workspace import Workspace
@@ -19,13 +18,7 @@ from tools.workspace import Workspace
 def run(request: AnalyzeRequest, workspace: Workspace, progress: Progress) -> Run:
     choose(request.methods)  # a misspelt method is said before a model is loaded
     inputs = open_inputs(request.model, request.data, request.seed, workspace, progress)
-    loaded = inputs.loaded
-    samples = request.samples or ROWS[loaded.task.name].calibration
-    limit = token_limit(loaded.model, loaded.tokenizer, request.max_tokens)
-    calibration, held_out = (
-        loaded.task.batches(part, loaded.tokenizer, request.batch_size, limit, samples, request.seed)
-        for part in (inputs.splits.train, inputs.splits.select)
-    )
+    samples = request.samples or ROWS[inputs.loaded.task.name].calibration
     with recording(
         workspace,
         "analysis",
@@ -42,9 +35,7 @@ def run(request: AnalyzeRequest, workspace: Workspace, progress: Progress) -> Ru
         journal = Journal(work)
         journal.only_for(_fingerprint(inputs, request))
         with storage_errors(work):
-            active.result = analyze_layers(
-                loaded, calibration, held_out, request.methods, request.seed, progress, journal
-            )
+            active.result = analyze_splits(inputs.loaded, inputs.splits, request, progress, journal)
         shutil.rmtree(work, ignore_errors=True)
     return active.finished
 
