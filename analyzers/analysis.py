@@ -195,6 +195,7 @@ class Analyzer:
             progress: told how far it is.
 
         Raises:
+            ValueError: a number is out of its range; the message says which is allowed.
             UsageError: the model's head is made for another task than `task_type`.
             LayerwiseError: see `analyzers.errors`.
         """

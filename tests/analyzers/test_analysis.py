@@ -228,7 +228,7 @@ def test_a_language_model_from_python(tmp_path: Path):
     analyzer = create_analyzer(name, task_type="language_modeling", device="cpu")
     with pytest.raises(DataError, match=r"no text of 32 tokens.*smaller --max-tokens"):
         analyzer.analyze_importance(data, methods=("ablation",))
-    result = analyzer.analyze_importance(data, methods=("ablation",), max_tokens=4, samples=10)
+    result = analyzer.analyze_importance(data, methods=("ablation",), max_tokens=8, samples=10)
     assert (result.metric, result.diagnostics["calibration_examples"]) == ("perplexity", 10)
 
 
