@@ -1,8 +1,9 @@
 """The whole of one analysis: scores of several methods, their agreement, their fidelity, their consensus."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +13,8 @@ from analyzers.coalitions import Coalitions
 from analyzers.consensus import agreement, consensus, order_of
 from analyzers.datasets import Example
 from analyzers.datasets.splits import Splits
-from analyzers.errors import Cancelled, LayerwiseError, StorageError, UsageError
+from analyzers.errors import Cancelled, LayerwiseError, ModelError, StorageError, UsageError
+from analyzers.estimate import Expected, expect
 from analyzers.fidelity import measure_fidelity
 from analyzers.importance import Method, choose
 from analyzers.importance.engine import Engine
@@ -28,7 +30,12 @@ from analyzers.training import token_limit
 
 
 def analyze_splits(
-    loaded: Loaded, splits: Splits, request: AnalyzeRequest, progress: Progress, journal: Journal | None = None
+    loaded: Loaded,
+    splits: Splits,
+    request: AnalyzeRequest,
+    progress: Progress,
+    journal: Journal | None = None,
+    tell: Callable[[Expected], None] | None = None,
 ) -> AnalysisResult:
     """What `analyze` gives on as many examples of the splits as the request says.
 
@@ -46,7 +53,15 @@ def analyze_splits(
     calibrations = growing(rows, partial(sample, splits.train)) if until_steady else [sample(splits.train, size)]
     held_out = sample(splits.select, size)
     return analyze(
-        loaded, calibrations, held_out, request.methods, request.seed, progress, journal, until_steady=until_steady
+        loaded,
+        calibrations,
+        held_out,
+        request.methods,
+        request.seed,
+        progress,
+        journal,
+        until_steady=until_steady,
+        tell=tell,
     )
 
 
@@ -60,6 +75,7 @@ def analyze(
     journal: Journal | None = None,
     *,
     until_steady: bool = False,
+    tell: Callable[[Expected], None] | None = None,
 ) -> AnalysisResult:
     """Score every layer with every method, then measure which method to believe.
 
@@ -73,6 +89,7 @@ def analyze(
         progress: ticks in every step.
         journal: keeps what is finished; what an earlier call kept there is not computed again.
         until_steady: there are more samples, and the methods that cost much for each example read all of each too.
+        tell: told what time and memory it will take, on the first sample, before it starts.
 
     Raises:
         UnknownMethod: a name that no method has.
@@ -83,7 +100,7 @@ def analyze(
     chosen = choose(methods)
     layered = LayeredModel(loaded.model)
     journal, diagnostics = journal or Journal(), dict[str, float]()
-    engines = (
+    engines: Iterator[Engine] = (
         Engine(
             layered,
             loaded.task,
@@ -97,10 +114,13 @@ def analyze(
         )
         for number, batches in enumerate(calibrations)
     )
+    coalitions = Coalitions(layered, loaded.task, spread(held_out, ROWS[loaded.task.name].curves), journal, "held-out")
+    if tell is not None:
+        first = next(engines)
+        _tell(tell, first, chosen, coalitions)
+        engines = chain([first], engines)
     found = _scored(chosen, engines, progress)
     scores = {method.id: found.scores[method.id] for method in chosen if method.id in found.scores}
-    held_out = spread(held_out, ROWS[loaded.task.name].curves)
-    coalitions = Coalitions(layered, loaded.task, held_out, journal, "held-out")
     fidelity = measure_fidelity(coalitions, {name: order_of(each) for name, each in scores.items()}, seed, progress)
     best = max(fidelity.values, key=lambda name: fidelity.values[name].value)
     diagnostics["calibration_examples"] = float(found.examples)
@@ -151,6 +171,8 @@ def _scored(chosen: Sequence[Method], engines: Iterable[Engine], progress: Progr
                 raise
             except LayerwiseError as problem:
                 found.failed[method.id] = problem
+            except Exception as problem:  # noqa: BLE001 - whatever a model or a method raises, other methods may do
+                found.failed[method.id] = _raised(problem)
             else:
                 found.stability[method.id] = stability(engine.values[method.id], engine.seed)
         found.examples = engine.examples
@@ -163,6 +185,22 @@ def _scored(chosen: Sequence[Method], engines: Iterable[Engine], progress: Progr
     if not found.scores:
         raise next(iter(found.failed.values()))
     return found
+
+
+def _tell(tell: Callable[[Expected], None], engine: Engine, chosen: Sequence[Method], held_out: Coalitions) -> None:
+    try:
+        expected = expect(engine, chosen, held_out)
+    except Cancelled:
+        raise
+    except Exception as problem:  # noqa: BLE001 - the methods will say what is wrong with the model
+        engine.progress.say(f"how long it takes cannot be told: {_raised(problem)}")
+    else:
+        tell(expected)
+
+
+def _raised(problem: Exception) -> ModelError:
+    lines = str(problem).strip().splitlines() or ["no message"]
+    return ModelError(f"the model raised {type(problem).__name__}: {lines[0]}")
 
 
 class Analyzer:

@@ -145,7 +145,7 @@ class Coalitions:
     def _walk(self, batch: Batch, sets: Sequence[Kept]) -> Iterable[tuple[Tensor, Tensor, Tensor]]:
         """Scores of each set on one batch. `branches` holds the hidden states at which later sets part from this one."""
         paths = [self._skip_first(kept) for kept in sets]
-        shared = [_common_prefix(a, b) for a, b in pairwise(paths)]  # with the next set
+        shared = [common_prefix(a, b) for a, b in pairwise(paths)]  # with the next set
         branches: dict[int, Tensor] = {}
         for row, kept in enumerate(sets):
             common = shared[row - 1] if row else 0
@@ -170,7 +170,8 @@ class Coalitions:
             )
 
 
-def _common_prefix(a: Sequence[bool], b: Sequence[bool]) -> int:
+def common_prefix(a: Sequence[bool], b: Sequence[bool]) -> int:
+    """How many layers two sets have alike from the first on."""
     return next((i for i, (x, y) in enumerate(zip(a, b, strict=True)) if x != y), len(a))
 
 
