@@ -50,11 +50,11 @@ class Budget:
             parts.append(f"{self.seconds / 60:.1f} of {self.minutes:g} minutes")
         return ", ".join(parts)
 
-    def time_left(self, spent: float, at_begin: float) -> float | None:
+    def time_left(self, spent: float) -> float | None:
         """Seconds that the rest will take at the pace so far; None before there is one."""
         by_clock = None if self.minutes is None else max(0.0, 60 * self.minutes - self.seconds)
         took = time.monotonic() - self.began
-        if self.evaluations is None or spent <= at_begin:
+        if self.evaluations is None or spent <= 0:
             return by_clock
-        by_work = self.left(spent) * took / (spent - at_begin)
+        by_work = self.left(spent) * took / spent
         return by_work if by_clock is None else min(by_work, by_clock)

@@ -161,13 +161,13 @@ class Search:
             since += 1
             if evolution.best()[0] != best:
                 best, since = evolution.best()[0], 0
-            self._tell(evolution, best, begin)
+            self._tell(evolution, best)
 
-    def _tell(self, evolution: Evolution, best: Kept, begin: float) -> None:
+    def _tell(self, evolution: Evolution, best: Kept) -> None:
         self.progress.check()
         self.budget.mark()
         name = "KL divergence" if self.objective == "kl" else "loss"
-        left = self.budget.time_left(self.spent, begin)
+        left = self.budget.time_left(self.spent)
         about = "" if left is None else f", about {left / 60:.1f} minutes left"
         self.progress.say(
             f"search, round {evolution.rounds}: {name} {evolution.population[best]:.4f}; {self.budget.told(self.spent)}{about}"
