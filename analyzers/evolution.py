@@ -16,9 +16,9 @@ from analyzers.coalitions import Coalitions, Kept
 from analyzers.progress import Progress
 
 PARENTS = 4
-OFFSPRING = 16  # that are measured in a round
-IDEAS = 16  # for each of these, from which the effects of single units choose
-FIRST, SECOND = 1 / 8, 1 / 2  # of the examples, before all
+OFFSPRING = 8  # that are measured in a round
+IDEAS = 32  # for each of these, from which the effects of single units choose
+FIRST, SECOND = 1 / 4, 1 / 2  # of the examples, before all
 SWAPS = 3  # at most, in one change
 LEAST = 8  # units that are tried out in a set, the cheapest half of all if that is more
 
@@ -72,6 +72,8 @@ class Evolution:
     rounds: int = 0
     _tried: set[Kept] = field(default_factory=set)
     _probed: Kept | None = None
+    _on_batches: list[int] = field(default_factory=list)  # that it was probed on
+    _inside: list[int] = field(default_factory=list)  # units of it that were taken out
     _effects: dict[int, float] = field(default_factory=dict)  # of a change of each unit on the loss of the probed set
 
     def add(self, sets: Sequence[Kept]) -> None:
@@ -113,18 +115,23 @@ class Evolution:
         return [loss if math.isfinite(loss) else math.inf for loss in losses]
 
     def _probe(self, parent: Kept, part: Sequence[int]) -> None:
-        """What it does to the best set when one unit more goes, or one comes back."""
-        if parent == self._probed:
-            return
+        """What it does to the best set when one unit more goes, or one comes back.
+
+        A set that stays the best is probed on more examples with each round.
+        """
+        if parent != self._probed:
+            self._probed, self._on_batches, self._inside = parent, [], self._cheap(parent)
+        self._on_batches += [number for number in part if number not in self._on_batches]
         removed = sorted(self.coalitions.everything - parent)
-        # Units that broke the model before are not tried again.
+        changed = [*(parent - {unit} for unit in self._inside), *(parent | {unit} for unit in removed)]
+        before, *after = self._on([parent, *changed], self._on_batches)
+        self._effects = {unit: loss - before for unit, loss in zip([*self._inside, *removed], after, strict=True)}
+        self.cost.update({unit: self._effects[unit] for unit in self._inside})
+
+    def _cheap(self, parent: Kept) -> list[int]:
+        """The half of a set whose units were the cheapest when last they were taken out, all where that is not known."""
         inside = sorted(parent, key=lambda unit: (self.cost.get(unit, 0.0), unit))
-        inside = inside if len(self.cost) < len(self.sizes) else inside[: max(LEAST, len(inside) // 2)]
-        changed = [*(parent - {unit} for unit in inside), *(parent | {unit} for unit in removed)]
-        before, *after = self._on([parent, *changed], part)
-        self._effects = {unit: loss - before for unit, loss in zip([*inside, *removed], after, strict=True)}
-        self.cost.update({unit: self._effects[unit] for unit in inside})
-        self._probed = parent
+        return inside if len(self.cost) < len(self.sizes) // 2 else inside[: max(LEAST, len(inside) // 2)]
 
     def _offspring(self, parents: Sequence[Kept]) -> list[Kept]:
         ideas: dict[Kept, None] = {}

@@ -17,7 +17,7 @@ from analyzers.baselines import Similarity
 from analyzers.budget import Budget
 from analyzers.coalitions import Coalitions, Kept
 from analyzers.errors import BadTarget
-from analyzers.evolution import FIRST, Evolution, goes
+from analyzers.evolution import Evolution, goes
 from analyzers.fidelity import greedy_order
 from analyzers.progress import Progress
 from analyzers.targets import check_drop
@@ -26,6 +26,7 @@ Objective = Literal["metric", "loss", "kl"]
 
 RANDOM_DRAWS = 3
 EXACT = 21  # evaluations of a greedy order that looks at all layers in each step
+FEW = 1 / 8  # of the examples, for greedy orders of more layers than that
 SHORTLIST = 12  # layers that a greedy step looks at where looking at all is too dear
 PATIENCE = 12  # rounds without a better set, then what is left of the budget goes to other sizes
 BEYOND = 2  # sizes that are tried below the smallest that passed
@@ -196,7 +197,7 @@ class Search:
 
     def _few(self) -> list[int]:
         """The batches on which greedy steps are measured where all are too dear."""
-        return list(range(math.ceil(len(self.searched.batches) * FIRST)))
+        return list(range(math.ceil(len(self.searched.batches) * FEW)))
 
     def _greedy(self, remove: int) -> list[int]:
         """Layers in the order of SLEB, exact for few layers.

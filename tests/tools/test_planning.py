@@ -53,14 +53,19 @@ def test_parts_of_blocks(decoder: tuple[Workspace, Run]):
     refused(CompressRequest(plan=parts.id), workspace, BadTarget, parts.id, "--granularity block")
 
 
-def test_parts_of_an_encoder_are_refused(chain: Chain):
+@pytest.fixture(scope="module")
+def encoder(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A home of its own: other tests look for the newest plan of the chain."""
+    return copied(chain, tmp_path_factory.mktemp("encoder"), "train", "analyze")
+
+
+def test_parts_of_an_encoder_are_refused(chain: Chain, encoder: Workspace):
     wanted = PlanRequest(analysis=chain["analyze"].id, ratio=2, granularity="sublayer")
-    refused(wanted, chain.workspace, ModelError, "BertLayer", "--granularity block")
-    chain.workspace.runs.delete(chain.workspace.runs.list(kind="plan")[0].id)
+    refused(wanted, encoder, ModelError, "BertLayer", "--granularity block")
 
 
-def test_the_divergence_from_the_dense_model(chain: Chain):
-    plan = run(PlanRequest(analysis=chain["analyze"].id, keep=2, objective="kl"), chain.workspace).result
+def test_the_divergence_from_the_dense_model(chain: Chain, encoder: Workspace):
+    plan = run(PlanRequest(analysis=chain["analyze"].id, keep=2, objective="kl"), encoder).result
     assert plan.objective == "kl"
     apart = [each.select.divergence.value for each in plan.candidates]
     assert apart == sorted(apart)
@@ -70,41 +75,41 @@ def test_the_divergence_from_the_dense_model(chain: Chain):
     assert told == (best.select.metric.value > plan.candidates[0].select.metric.value)
 
 
-def test_a_size(chain: Chain):
+def test_a_size(chain: Chain, encoder: Workspace):
     dense = next(point for point in chain["plan"].result.frontier if not point.remove)
     block = chain["plan"].result.layers[0].parameters
     limit = (dense.parameters - 1.5 * block) * 4 / 1e6
-    plan = run(PlanRequest(analysis=chain["analyze"].id, max_size=limit), chain.workspace).result
+    plan = run(PlanRequest(analysis=chain["analyze"].id, max_size=limit), encoder).result
     assert len(plan.keep) == 2
     assert plan.prediction.disk_mb <= limit
     refused(
         PlanRequest(analysis=chain["analyze"].id, max_size=1e-3),
-        chain.workspace,
+        encoder,
         BadTarget,
         "--max-size 0.001",
         "nearest",
     )
 
 
-def test_a_latency(chain: Chain, monkeypatch: pytest.MonkeyPatch):
+def test_a_latency(chain: Chain, encoder: Workspace, monkeypatch: pytest.MonkeyPatch):
     """Each of the four layers takes 2 ms of 10."""
     monkeypatch.setattr("tools.steps.planning._milliseconds", lambda *_: (10.0, [2.0] * 4))
-    plan = run(PlanRequest(analysis=chain["analyze"].id, max_latency=7.9), chain.workspace).result
+    plan = run(PlanRequest(analysis=chain["analyze"].id, max_latency=7.9), encoder).result
     assert len(plan.keep) == 2
     refused(
         PlanRequest(analysis=chain["analyze"].id, max_latency=3.9),
-        chain.workspace,
+        encoder,
         BadTarget,
         "4 ms of 10",
         "--max-latency 4",
     )
 
 
-def test_a_measured_latency(chain: Chain):
+def test_a_measured_latency(chain: Chain, encoder: Workspace):
     """What each layer takes is measured; whether a tiny model has any is the machine's affair."""
     dense = chain["plan"].result.prediction.dense_latency_ms.value
     wanted = PlanRequest(analysis=chain["analyze"].id, max_latency=dense * 1e-3)
-    refused(wanted, chain.workspace, BadTarget, "--max-latency", "cannot be reached", "nearest")
+    refused(wanted, encoder, BadTarget, "--max-latency", "cannot be reached", "nearest")
 
 
 class StopAt(Progress):
