@@ -63,7 +63,7 @@ def export_verified(
     """Write a model in a format, open it in a fresh process by the format's runtime, and compare.
 
     Args:
-        form: the format.
+        form: the format, whose `check` let the subject pass.
         subject: what is written.
         folder: the final name; appears only when all is verified.
         probes: inputs to compare on, of different shapes.
@@ -74,7 +74,6 @@ def export_verified(
         VerificationFailed: what was written cannot be opened, or gives other logits, text or tokens.
         StorageError: there is too little room, or the disk is not writable.
     """
-    form.check(subject)
     check_room(folder, form.bytes_needed(subject) + sum(tensor.nbytes for tensor in reference.values()))
     inputs = {f"{i}/{name}": value for i, probe in enumerate(probes) for name, value in _inputs(probe).items()}
     with _unfinished(folder) as work:

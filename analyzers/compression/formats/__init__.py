@@ -35,6 +35,7 @@ class Format(Protocol):
     TITLE: str
     RUNTIME: str  # the distribution that opens it, for its version
     MAIN: str  # what is opened, relative to the folder; "" for the folder itself
+    CUTS_GGUF: bool  # takes layers out of a GGUF file without computing anything anew
 
     def check(self, subject: Subject) -> None:
         """Refuse, before anything is computed, what the format cannot hold.
@@ -51,6 +52,10 @@ class Format(Protocol):
 
     def commands(self, subject: Subject, folder: Path) -> list[str]:
         """Commands of other programs that run the model, once it lies in `folder`."""
+        ...
+
+    def usage(self, name: str, causal: bool) -> tuple[str, str]:
+        """Language and text of an example for the model card."""
         ...
 
     def opened(self, path: str, architecture: str) -> tuple[Callable[..., Any], tuple[bool, ...]]:

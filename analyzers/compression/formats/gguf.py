@@ -14,13 +14,14 @@ if TYPE_CHECKING:  # this file is also run where the project is not to be known
 TITLE = "GGUF file with an Ollama Modelfile"
 RUNTIME = "transformers"
 MAIN = "model.gguf"
+CUTS_GGUF = True
 
 
 def check(subject: Subject) -> None:
     from analyzers.compression.llamacpp import converting
 
     if not _cut(subject):
-        converting.check(subject.model)
+        converting.check(subject.model, subject.tokenizer, subject.origin)
 
 
 def bytes_needed(subject: Subject) -> int:
@@ -45,6 +46,12 @@ def commands(subject: Subject, folder: Path) -> list[str]:
     from analyzers.compression.llamacpp import ollama
 
     return ollama.commands(subject.name, folder)
+
+
+def usage(name: str, causal: bool) -> tuple[str, str]:  # noqa: ARG001
+    from analyzers.compression.llamacpp import ollama
+
+    return "sh", "\n".join(ollama.commands(name, Path()))
 
 
 def opened(path: str, architecture: str) -> tuple[Callable[..., Any], tuple[bool, ...]]:  # noqa: ARG001

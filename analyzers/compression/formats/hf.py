@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # this file is also run where the project is not to be known
 TITLE = "Hugging Face folder"
 RUNTIME = "transformers"
 MAIN = ""
+CUTS_GGUF = False
 
 
 def check(subject: Subject) -> None:  # noqa: ARG001 - whatever was opened by transformers can be saved by it
@@ -32,6 +33,16 @@ def write(subject: Subject, folder: Path) -> None:
 
 def commands(subject: Subject, folder: Path) -> list[str]:  # noqa: ARG001
     return []
+
+
+def usage(name: str, causal: bool) -> tuple[str, str]:  # noqa: ARG001
+    auto = f"AutoModelFor{'CausalLM' if causal else 'SequenceClassification'}"
+    folder = 'from_pretrained("path/to/this/folder")'
+    return (
+        "python",
+        f"from transformers import {auto}, AutoTokenizer\n\n"
+        f"model = {auto}.{folder}\ntokenizer = AutoTokenizer.{folder}",
+    )
 
 
 def opened(path: str, architecture: str) -> tuple[Callable[..., Any], tuple[bool, ...]]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # this file is also run where the project is not to be known
 TITLE = "ONNX graph"
 RUNTIME = "onnxruntime"
 MAIN = "model.onnx"
+CUTS_GGUF = False
 TRACED = (2, 9)  # rows and tokens of the inputs that the graph is traced with; 1 would be taken for fixed
 
 
@@ -78,6 +79,17 @@ def write(subject: Subject, folder: Path) -> None:
 
 def commands(subject: Subject, folder: Path) -> list[str]:  # noqa: ARG001
     return []
+
+
+def usage(name: str, causal: bool) -> tuple[str, str]:  # noqa: ARG001
+    return (
+        "python",
+        "import onnxruntime\nfrom transformers import AutoTokenizer\n\n"
+        'tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")\n'
+        'session = onnxruntime.InferenceSession("path/to/this/folder/model.onnx")\n'
+        'inputs = tokenizer(["a text", "another text"], padding=True, return_tensors="np")\n'
+        '[logits] = session.run(["logits"], dict(inputs))',
+    )
 
 
 def opened(path: str, architecture: str) -> tuple[Callable[..., Any], tuple[bool, ...]]:

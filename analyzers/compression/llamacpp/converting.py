@@ -16,11 +16,17 @@ from analyzers.errors import UnknownFormat
 FAMILIES = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen3"}
 
 
-def check(model: Any) -> None:
+def check(model: Any, tokenizer: Any, origin: Path | None) -> None:
     """Refuse what llama.cpp would read as another model.
 
+    Args:
+        model: of transformers.
+        tokenizer: of the model.
+        origin: as in `write`.
+
     Raises:
-        UnknownFormat: the model is none of FAMILIES, no language model, or computes positions in a way of its own.
+        UnknownFormat: the model is none of FAMILIES, no language model, or computes positions in a way of its own; or the
+            tokenizer is of a kind that llama.cpp does not have.
     """
     kind = model.config.model_type
     if kind not in FAMILIES or not type(model).__name__.endswith("ForCausalLM"):
@@ -40,6 +46,9 @@ def check(model: Any) -> None:
             f"this model scales its positions ({rope}), which cannot be verified when written as GGUF; allowed is the default: "
             "give the dense model as gguf:PATH with --remove, or use --format hf"
         )
+    if origin is None:
+        for _ in vocabulary_fields(tokenizer, model.get_input_embeddings().weight.shape[0]):
+            pass
 
 
 def write(model: Any, tokenizer: Any, name: str, origin: Path | None, target: Path) -> None:

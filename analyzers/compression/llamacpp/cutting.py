@@ -40,13 +40,13 @@ class Cut:
                 f"cannot remove layers {sorted(remove)} of {depth}; allowed are some of 0 to {depth - 1}, not all: name them "
                 "with --remove 3,4"
             )
-        self._depth = depth
+        self._depth, self._alignment = depth, int(self._reader.alignment)  # a file's own one is read as unsigned
         self._kept = [block for block in range(depth) if block not in set(remove)]
         self._tensors = [(name, tensor) for tensor in self._reader.tensors if (name := self._renamed(tensor.name))]
 
     def bytes_needed(self) -> int:
-        """Size of the file that `write` writes, within a few bytes of alignment."""
-        return self._reader.data_offset + sum(self._padded(tensor.n_bytes) for _, tensor in self._tensors)
+        """At least the size of the file that `write` writes: the head is counted as it is in the complete one."""
+        return int(self._reader.data_offset) + sum(self._padded(tensor.n_bytes) for _, tensor in self._tensors)
 
     def write(self, target: Path) -> None:
         """Write the smaller file, with the version and the alignment of the complete one."""
@@ -62,9 +62,9 @@ class Cut:
                 file.write(_described(name, tensor, offset))
                 offset += self._padded(tensor.n_bytes)
             for _, tensor in self._tensors:
-                file.write(bytes(-file.tell() % reader.alignment))
+                file.write(bytes(-file.tell() % self._alignment))
                 file.write(memoryview(reader.data[tensor.data_offset : tensor.data_offset + tensor.n_bytes]))
-            file.write(bytes(-file.tell() % reader.alignment))
+            file.write(bytes(-file.tell() % self._alignment))
 
     def _renamed(self, name: str) -> str | None:
         """The name in the smaller file; None for a tensor of a removed block."""
@@ -95,7 +95,7 @@ class Cut:
         return head + struct.pack("<Q", len(self._kept)) + entries
 
     def _padded(self, size: int) -> int:
-        return size + -size % int(self._reader.alignment)
+        return size + -size % self._alignment
 
 
 def read(path: Path) -> Any:
