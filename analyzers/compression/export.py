@@ -74,7 +74,7 @@ def export_verified(
         VerificationFailed: what was written cannot be opened, or gives other logits, text or tokens.
         StorageError: there is too little room, or the disk is not writable.
     """
-    check_room(folder, form.bytes_needed(subject) + sum(tensor.nbytes for tensor in reference.values()))
+    check_room(folder, form.bytes_needed(subject) + sum(tensor.nbytes for tensor in reference.values()), "--output")
     inputs = {f"{i}/{name}": value for i, probe in enumerate(probes) for name, value in _inputs(probe).items()}
     with _unfinished(folder) as work:
         (work / "model").mkdir()
@@ -87,12 +87,13 @@ def export_verified(
     return result
 
 
-def check_room(folder: Path, needed: int) -> None:
+def check_room(folder: Path, needed: int, option: str = "--home") -> None:
     """Refuse to begin what the disk cannot hold.
 
     Args:
         folder: what will be written.
         needed: bytes of the weights.
+        option: with which a person chooses another place.
 
     Raises:
         StorageError: less is free.
@@ -103,7 +104,7 @@ def check_room(folder: Path, needed: int) -> None:
     if free < needed:
         raise StorageError(
             f"{folder} needs {needed / 1e6:,.0f} MB and {free / 1e6:,.0f} MB are free there; make room or choose another "
-            "place with --output or --home; nothing was written"
+            f"place with {option}; nothing was written"
         )
 
 

@@ -91,9 +91,7 @@ def test_a_plan_for_a_gguf_file_proved_in_a_fresh_process(workspace: Workspace, 
     assert made.measured("disk_mb", "exported").value < made.measured("disk_mb", "dense").value
     whole = {file.path: file for file in result.files}
     assert whole["model.gguf"].sha256 == hashlib.sha256((folder / "model.gguf").read_bytes()).hexdigest()
-    assert resolve(made.id, workspace)[0] == ModelReference(
-        kind="gguf", value=str(folder / "model.gguf"), text=made.id
-    )
+    assert resolve(made.id, workspace)[0] == ModelReference(kind="gguf", value=str(folder / "model.gguf"), text=made.id)
 
 
 def test_a_compression_that_was_not_healed_comes_from_the_original_file(workspace: Workspace, tmp_path: Path):
@@ -108,7 +106,10 @@ def test_a_compression_that_was_not_healed_comes_from_the_original_file(workspac
         assert (written["blk.0.attn_v.weight"] == data_of(path)["blk.0.attn_v.weight"]) is copied_
         if not copied_:  # its own weights, with the tokenizer of the file that it all began with
             fields = GGUFReader(Path(made.result.folder) / "model.gguf").fields
-            assert fields["tokenizer.ggml.tokens"].contents() == GGUFReader(path).fields["tokenizer.ggml.tokens"].contents()
+            assert (
+                fields["tokenizer.ggml.tokens"].contents()
+                == GGUFReader(path).fields["tokenizer.ggml.tokens"].contents()
+            )
 
 
 def test_a_folder_of_transformers_without_a_layer(workspace: Workspace, tmp_path: Path):
@@ -185,7 +186,9 @@ def test_words_that_mean_nothing(chain: Chain, tmp_path: Path):
         ({"remove": (0, 1, 2, 3)}, errors.BadTarget, ("[0, 1, 2, 3] of 4", "not all")),
     ],
 )
-def test_models_that_do_not_fit(wanted: dict[str, Any], error: Any, parts: tuple[str, ...], workspace: Workspace, tmp_path: Path):
+def test_models_that_do_not_fit(
+    wanted: dict[str, Any], error: Any, parts: tuple[str, ...], workspace: Workspace, tmp_path: Path
+):
     refused(ExportRequest(model=str(write_decoder(tmp_path / "model")), **wanted), workspace, error, *parts)
     [failed] = workspace.runs.list()
     assert failed.status == "failed"
@@ -200,7 +203,9 @@ class Usage(NamedTuple):
 
 def test_too_little_disk(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("shutil.disk_usage", lambda path: Usage(10**9, 10**9 - 10**6, 10**6))
-    wanted = ExportRequest(model=f"gguf:{write_gguf(tmp_path / 'a.gguf')}", format="gguf", remove=(1,), output=str(tmp_path / "o"))
+    wanted = ExportRequest(
+        model=f"gguf:{write_gguf(tmp_path / 'a.gguf')}", format="gguf", remove=(1,), output=str(tmp_path / "o")
+    )
     refused(wanted, workspace, errors.StorageError, "needs 4 MB and 1 MB are free", "--output", "nothing was written")
     assert not (tmp_path / "o").exists()
 

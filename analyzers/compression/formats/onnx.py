@@ -29,7 +29,7 @@ def check(subject: Subject) -> None:  # noqa: ARG001
     if missing:
         raise UnknownFormat(
             f"--format onnx needs {', '.join(missing)}, which this environment lacks; install them with: pip install "
-            "'layerwise[onnx]', or use --format hf"
+            f"{' '.join(missing)}, or use --format hf"
         )
 
 

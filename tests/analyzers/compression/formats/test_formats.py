@@ -16,7 +16,7 @@ from analyzers.compression.formats import hf as hf_format
 from analyzers.compression.llamacpp import cutting
 from analyzers.compression.probes import probes
 from analyzers.errors import StorageError, UnknownFormat, VerificationFailed
-from tests.gguf_files import SIZE, byte_level_tokenizer, small_llama, write_gguf
+from tests.gguf_files import byte_level_tokenizer, small_llama, write_gguf
 
 
 def left_in(folder: Path) -> list[str]:
@@ -25,7 +25,9 @@ def left_in(folder: Path) -> list[str]:
 
 def test_the_formats_there_are():
     assert names() == ["gguf", "hf", "onnx"]
-    with pytest.raises(UnknownFormat, match=r"no export format 'exe'; there are: gguf, hf, onnx: choose one with --format"):
+    with pytest.raises(
+        UnknownFormat, match=r"no export format 'exe'; there are: gguf, hf, onnx: choose one with --format"
+    ):
         find("exe")
 
 
@@ -53,7 +55,9 @@ def test_probes_differ_in_shape_and_hold_padding():
     assert found[1].inputs["attention_mask"].tolist()[0] == [1, 1, 1, 1, 1, 0, 0]
     assert found[1].inputs["input_ids"][0, -2:].tolist() == [0, 0]
     assert not {0, 2} & set(found[0].inputs["input_ids"].flatten().tolist())  # padding and the end of a text
-    assert torch.equal(found[0].inputs["input_ids"], probes(small_llama(1), byte_level_tokenizer(), 0)[0].inputs["input_ids"])
+    assert torch.equal(
+        found[0].inputs["input_ids"], probes(small_llama(1), byte_level_tokenizer(), 0)[0].inputs["input_ids"]
+    )
 
 
 @pytest.mark.parametrize("form", ["hf", "gguf"])
@@ -98,7 +102,9 @@ def test_another_model_is_not_kept(exported, tmp_path: Path, monkeypatch: pytest
     path = write_gguf(tmp_path / "whole.gguf")
     dense, tokenizer = opened_gguf(path), gguf_format.opened_tokenizer(str(path))
     damaged(monkeypatch)
-    with pytest.raises(VerificationFailed, match=r"logits differ by .* \(allowed 0\.001\), and its greedy text is another"):
+    with pytest.raises(
+        VerificationFailed, match=r"logits differ by .* \(allowed 0\.001\), and its greedy text is another"
+    ):
         exported("gguf", tmp_path / "out", dense, tokenizer, origin=path, cut=(1, 2))
     assert left_in(tmp_path) == ["whole.gguf"]
 
@@ -124,7 +130,9 @@ def test_too_little_disk_is_noticed_before_anything_is_written(
 ):
     monkeypatch.setattr("shutil.disk_usage", lambda path: Usage(10**9, 10**9 - 3_000_000, 3_000_000))
     monkeypatch.setattr(find(form), "write", lambda subject, folder: pytest.fail("it wrote"))
-    with pytest.raises(StorageError, match=r"out needs [45] MB and 3 MB are free there; .*--output .* nothing was written"):
+    with pytest.raises(
+        StorageError, match=r"out needs [45] MB and 3 MB are free there; .*--output .* nothing was written"
+    ):
         exported(form, tmp_path / "new" / "out", small_llama(1), byte_level_tokenizer())
     assert left_in(tmp_path) == []
 
@@ -135,7 +143,6 @@ def test_what_is_expected_is_what_is_written(tmp_path: Path, exported):
     exported("gguf", tmp_path / "out", model, byte_level_tokenizer())
     size = (tmp_path / "out" / "model.gguf").stat().st_size
     assert export.weight_bytes(model) <= size <= export.weight_bytes(model) + export.BESIDE_WEIGHTS
-    assert SIZE * 64 * 4 < export.weight_bytes(model)
 
 
 @pytest.mark.parametrize(

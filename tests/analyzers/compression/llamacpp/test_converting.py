@@ -61,7 +61,10 @@ def test_the_tokenizer_of_the_file_at_the_start_is_taken_over(tmp_path: Path):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (lambda: small_llama(2, "Gemma"), r"GemmaForCausalLM \(gemma\) .* llama, mistral, qwen2, qwen3: use --format hf"),
+        (
+            lambda: small_llama(2, "Gemma"),
+            r"GemmaForCausalLM \(gemma\) .* llama, mistral, qwen2, qwen3: use --format hf",
+        ),
         (lambda: small_llama(2, attention_bias=True), r"adds biases, .* allowed is one without"),
         (
             lambda: small_llama(2, rope_parameters={"rope_type": "linear", "factor": 2.0, "rope_theta": 10000.0}),

@@ -32,7 +32,7 @@ def by_hand(path: Path, kind: GGMLQuantizationType = GGMLQuantizationType.Q4_K, 
     writer.add_array("llama.rope.dimension_sections", [8, 8, 8, 8])
     writer.add_array("tokenizer.ggml.scores", [0.5, 0.25, 0.125, 0.0])  # four tokens, not four layers
     writer.add_string("general.name", "Ünnamed")
-    block, size = gguf.GGML_QUANT_SIZES[kind]
+    _, size = gguf.GGML_QUANT_SIZES[kind]
     for name in ("token_embd.weight", *(f"blk.{n}.{part}.weight" for n in range(4) for part in ("attn_q", "ffn_up"))):
         writer.add_tensor(name, dice.integers(0, 256, (3, 2 * size), dtype=np.uint8), raw_dtype=kind)
     for n in range(4):
@@ -90,13 +90,17 @@ def test_what_a_file_says_of_its_tokenizer(tmp_path: Path):
 
 @pytest.mark.parametrize("remove", [[], [4], [-1], [0, 1, 2, 3]])
 def test_layers_that_cannot_go(remove: list[int], tmp_path: Path):
-    with pytest.raises(BadTarget, match=r"cannot remove layers .* of 4; allowed are some of 0 to 3, not all: .* --remove"):
+    with pytest.raises(
+        BadTarget, match=r"cannot remove layers .* of 4; allowed are some of 0 to 3, not all: .* --remove"
+    ):
         Cut(by_hand(tmp_path / "a.gguf"), remove)
 
 
 def test_a_family_whose_blocks_are_not_alike(tmp_path: Path):
     path = by_hand(tmp_path / "a.gguf", family="gemma3")
-    with pytest.raises(ModelError, match=r"a\.gguf is a GGUF file of the family 'gemma3'; .* llama, qwen2, qwen3: .* --format hf"):
+    with pytest.raises(
+        ModelError, match=r"a\.gguf is a GGUF file of the family 'gemma3'; .* llama, qwen2, qwen3: .* --format hf"
+    ):
         Cut(path, [1])
 
 
