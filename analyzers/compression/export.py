@@ -81,7 +81,13 @@ def export_verified(
         form.write(subject, work / "model")
         file = Path(form.__file__)
         result = _proof(
-            work, work / "model" / form.MAIN, _architecture(subject.model), inputs, reference, form.RUNTIME, file
+            work,
+            work / "model" / form.MAIN,
+            "causal" if subject.causal else "classification",
+            inputs,
+            reference,
+            form.RUNTIME,
+            file,
         )
         _replace(folder, work / "model")
     return result

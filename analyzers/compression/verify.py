@@ -43,9 +43,9 @@ def outputs(model: Any, inputs: dict[str, Any], caches: tuple[bool, ...]) -> dic
         found = {"logits": logits.contiguous()}
         prompt = {name: value[:, :PROMPT] for name, value in inputs.items()}
         for cached in caches if mask.all() else ():
-            text = model.generate(
-                **prompt, max_new_tokens=WRITTEN, min_new_tokens=WRITTEN, do_sample=False, use_cache=cached
-            )
+            # Plain greedy text, whatever a model's own settings ask for: not every runtime reads those.
+            plain = {"do_sample": False, "num_beams": 1, "repetition_penalty": 1.0, "no_repeat_ngram_size": 0}
+            text = model.generate(**prompt, **plain, max_new_tokens=WRITTEN, min_new_tokens=WRITTEN, use_cache=cached)
             found["text" if cached else "text_without_cache"] = text.contiguous()
     return found
 

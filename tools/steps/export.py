@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from analyzers.compression import formats
 from analyzers.compression.export import expected_of_all, export_verified
@@ -21,6 +22,7 @@ from analyzers.progress import Progress
 from analyzers.records import CompressionResult, ExportResult, Measurement, PlanResult, Run
 from analyzers.references import ModelReference, parse_model
 from analyzers.requests import ExportRequest
+from analyzers.tasks import Batch
 from tools.card import Exported, card
 from tools.facts import base_model
 from tools.inputs import MODEL_FOLDER, resolve, use_device
@@ -39,6 +41,16 @@ class Source:
     origin: Path | None  # the GGUF file at the start of the lineage: the tokenizer is still the same
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """What is written, and what it has to give when it is opened again."""
+
+    subject: Subject
+    probes: list[Batch]
+    reference: dict[str, Tensor]
+    parameters: dict[str, int]  # of the dense model and of what is written
+
+
 def run(request: ExportRequest, workspace: Workspace, progress: Progress) -> Run:
     form = formats.find(request.format)
     use_device(workspace)
@@ -50,7 +62,7 @@ def run(request: ExportRequest, workspace: Workspace, progress: Progress) -> Run
                 "made for it"
             )
         # Before a model is opened for nothing: is the file of a family that can be cut, are the layers there?
-        form.check(Subject(None, None, "", "", source.file, source.remove))
+        form.check(Subject(None, None, True, "", "", source.file, source.remove))
     with recording(
         workspace,
         "export",
@@ -130,35 +142,12 @@ def _export(
     workspace: Workspace,
     progress: Progress,
 ) -> None:
-    loaded = load(source.reference, workspace.cache, torch.device("cpu"), progress)
-    model, tokenizer, remove = loaded.model, loaded.tokenizer, source.remove
-    dense = LayeredModel(model, least=1)
-    inputs = probes(model, tokenizer, request.seed)
-    gone = [block for block in dense.blocks if block.index in remove]
-    parameters = {"dense": _count(model), "exported": _count(model) - sum(_count(block.module) for block in gone)}
-    pruned = model if cut or not remove else remove_blocks(model, remove)
-    about = Exported(
-        name=_name(active.run, source, len(dense) - len(gone), workspace),
-        form=form,
-        causal=loaded.task.name == "language_modeling",
-        layers=len(dense) - len(gone),
-        parameters=parameters["exported"],
-        removed=remove,
-    )
-    text = card(active.run, about, workspace)
-    subject = Subject(pruned, tokenizer, about.name, text, source.origin, remove if cut else ())
-    form.check(subject)
-    progress.say("computing what the model in memory gives")
-    if remove:
-        with dense.skipping(set(remove)):
-            reference = expected_of_all(model, tokenizer, inputs, cached=False)
-    else:
-        reference = expected_of_all(model, tokenizer, inputs)
+    made = _prepare(request, form, source, cut, active.run, workspace, progress)
     progress.say(f"writing {form.TITLE} and opening it in a new process")
-    verified = export_verified(form, subject, folder, inputs, reference)
+    verified = export_verified(form, made.subject, folder, made.probes, made.reference)
     files = artifacts(folder)
     active.measurements = [
-        *(Measurement(name="parameters", subject=name, value=value) for name, value in parameters.items()),
+        *(Measurement(name="parameters", subject=name, value=value) for name, value in made.parameters.items()),
         *([_megabytes("dense", [source.file.stat().st_size])] if source.file else []),
         _megabytes("exported", [file.bytes for file in files]),
     ]
@@ -166,12 +155,51 @@ def _export(
         format=request.format,
         folder=str(folder),
         files=files,
-        removed=sorted(remove),
+        removed=sorted(source.remove),
         copied=cut,
         runtime=f"{form.RUNTIME} {version(form.RUNTIME)}",
         verified=verified,
-        commands=form.commands(subject, folder),
+        commands=form.commands(made.subject, folder),
     )
+
+
+def _prepare(
+    request: ExportRequest,
+    form: Format,
+    source: Source,
+    cut: bool,
+    run: Run,
+    workspace: Workspace,
+    progress: Progress,
+) -> Prepared:
+    """Open the model and compute what the written one has to give.
+
+    What is cut out of a file does without the model from here on: it is let go, for the fresh process needs the room.
+    """
+    loaded = load(source.reference, workspace.cache, torch.device("cpu"), progress)
+    model, tokenizer, remove = loaded.model, loaded.tokenizer, source.remove
+    dense = LayeredModel(model, least=1)
+    gone = [block for block in dense.blocks if block.index in remove]
+    about = Exported(
+        name=_name(run, source, len(dense) - len(gone), workspace),
+        form=form,
+        causal=loaded.task.name == "language_modeling",
+        layers=len(dense) - len(gone),
+        parameters=_count(model) - sum(_count(block.module) for block in gone),
+        removed=remove,
+    )
+    written = None if cut else remove_blocks(model, remove) if remove else model
+    text = card(run, about, workspace)
+    subject = Subject(written, tokenizer, about.causal, about.name, text, source.origin, remove if cut else ())
+    form.check(subject)
+    progress.say("computing what the model in memory gives")
+    inputs = probes(model, tokenizer, request.seed)
+    if remove:
+        with dense.skipping(set(remove)):
+            reference = expected_of_all(model, tokenizer, inputs, cached=False)
+    else:
+        reference = expected_of_all(model, tokenizer, inputs)
+    return Prepared(subject, inputs, reference, {"dense": _count(model), "exported": about.parameters})
 
 
 def _count(module: Any) -> int:

@@ -18,8 +18,9 @@ from analyzers.errors import UnknownFormat
 class Subject:
     """What is to be written."""
 
-    model: Any  # of transformers, in evaluation mode; the layers to remove are still there only if `cut` is set
+    model: Any  # of transformers, in evaluation mode; None if `cut` is set: what is written comes from the file
     tokenizer: Any
+    causal: bool  # a language model; otherwise it classifies texts
     name: str  # letters, digits, dots and dashes
     card: str  # README.md, Markdown
     origin: Path | None = (

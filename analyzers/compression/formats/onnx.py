@@ -73,6 +73,8 @@ def write(subject: Subject, folder: Path) -> None:
             raise ModelError(f"torch.onnx made nothing of {type(subject.model).__name__}; use --format hf")
         program.save(folder / MAIN)
     subject.model.config.save_pretrained(folder)
+    if subject.causal:
+        subject.model.generation_config.save_pretrained(folder)
     subject.tokenizer.save_pretrained(folder)
     (folder / "README.md").write_text(subject.card, encoding="utf-8")
 
@@ -95,10 +97,10 @@ def usage(name: str, causal: bool) -> tuple[str, str]:  # noqa: ARG001
 def opened(path: str, architecture: str) -> tuple[Callable[..., Any], tuple[bool, ...]]:
     import json
 
-    config = json.loads((Path(path).parent / "config.json").read_text())
-    ends = config.get("eos_token_id")
-    session = _Session(path, ends if isinstance(ends, list) else [ends] if ends is not None else [])
-    return session, (False,) if architecture == "causal" else ()
+    if architecture != "causal":
+        return _Session(path, []), ()
+    ends = json.loads((Path(path).parent / "generation_config.json").read_text()).get("eos_token_id")
+    return _Session(path, ends if isinstance(ends, list) else [ends] if ends is not None else []), (False,)
 
 
 def opened_tokenizer(path: str) -> Any:

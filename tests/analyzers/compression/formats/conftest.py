@@ -34,7 +34,8 @@ def exported(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Verification]:
         inputs, remove = probes(model, tokenizer, 0), set(more.get("cut", ()))
         with LayeredModel(model, least=1).skipping(remove):
             reference = expected_of_all(model, tokenizer, inputs, cached=not remove)
-        subject = Subject(model, tokenizer, "Tiny", "# Tiny\n", **more)
+        causal = type(model).__name__.endswith("ForCausalLM")
+        subject = Subject(None if remove else model, tokenizer, causal, "Tiny", "# Tiny\n", **more)
         find(form).check(subject)
         return export_verified(find(form), subject, folder, inputs, reference)
 

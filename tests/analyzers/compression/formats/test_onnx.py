@@ -46,10 +46,10 @@ def test_what_onnx_does_not_have(tmp_path: Path):
             return SimpleNamespace(logits=input_ids.float() if input_ids.sum() > 0 else attention_mask.float())
 
     with pytest.raises(ModelError, match=r"Odd cannot be written as ONNX \(.*\); use --format hf"):
-        form.write(Subject(Odd(), byte_level_tokenizer(), "Tiny", ""), tmp_path)
+        form.write(Subject(Odd(), byte_level_tokenizer(), False, "Tiny", ""), tmp_path)
 
 
 def test_without_the_packages(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "onnxscript" else name)
     with pytest.raises(UnknownFormat, match=r"needs onnxscript, which this .* pip install onnxscript, or use"):
-        form.check(Subject(None, None, "", ""))
+        form.check(Subject(None, None, True, "", ""))
