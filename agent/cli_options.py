@@ -1,9 +1,10 @@
 """Options of the command line, made from the request records, and the ones that all verbs have."""
 
+import contextlib
 import types
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import click
 from pydantic import ValidationError
@@ -23,7 +24,7 @@ HELP = {
     "patience": "Epochs without progress on the select split before it stops.",
     "from_scratch": "Train a new encoder from this small configuration (YAML) instead.",
     "methods": "Importance methods, separated by commas; main: six of them, all: every one; see: layerwise methods.",
-    "samples": "Calibration examples, taken from the train split.",
+    "samples": "Examples to measure on; analyze also takes auto: until the order of the layers stays.",
     "ratio": "Target: so many times fewer layers; 2 halves them.",
     "keep": "Target: this many layers are kept.",
     "max_drop": "Target: as few layers as cost no more than this of the metric; 0.02 is two points.",
@@ -45,6 +46,20 @@ class Names(click.ParamType):
         if isinstance(value, tuple):
             return value
         return tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
+
+
+class OneOf(click.ParamType):
+    """A whole number or a word, such as `64` or `auto`."""
+
+    def __init__(self, types: list[Any]) -> None:
+        self.types = [click.types.convert_type(each) for each in types]
+        self.name = "|".join(each.name if each.name != "choice" else "|".join(each.choices) for each in self.types)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        for each in self.types:
+            with contextlib.suppress(click.UsageError):
+                return each.convert(value, param, ctx)
+        return self.fail(f"{value!r} is not allowed; allowed is: {self.name}", param, ctx)
 
 
 def options_of(
@@ -76,7 +91,10 @@ def options_of(
 def _type(annotation: Any) -> Any:
     origin = get_origin(annotation)
     if origin in (Union, types.UnionType):
-        return _type(next(part for part in get_args(annotation) if part is not type(None)))
+        parts = [_type(part) for part in get_args(annotation) if part is not type(None)]
+        return parts[0] if len(parts) == 1 else OneOf(parts)
+    if origin is Annotated:
+        return get_args(annotation)[0]
     if origin is Literal:
         return click.Choice(get_args(annotation))
     return Names() if origin is tuple else annotation

@@ -1,13 +1,20 @@
 """The whole of one analysis: scores of several methods, their agreement, their fidelity, their consensus."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
 from pathlib import Path
+from typing import Literal
 
 import torch
 
 from analyzers.coalitions import Coalitions
 from analyzers.consensus import agreement, consensus, order_of
-from analyzers.errors import Cancelled, LayerwiseError, StorageError, UsageError
+from analyzers.datasets import Example
+from analyzers.datasets.splits import Splits
+from analyzers.errors import Cancelled, LayerwiseError, ModelError, StorageError, UsageError
+from analyzers.estimate import Expected, expect
 from analyzers.fidelity import measure_fidelity
 from analyzers.importance import Method, choose
 from analyzers.importance.engine import Engine
@@ -15,31 +22,74 @@ from analyzers.journal import Journal
 from analyzers.layers import LayeredModel
 from analyzers.models import Loaded
 from analyzers.progress import Progress
-from analyzers.records import AnalysisResult, LayerScore
-from analyzers.samples import ROWS, spread
-from analyzers.stability import stability
+from analyzers.records import AnalysisResult, AnalyzeRequest, LayerScore, Steadiness
+from analyzers.samples import ROWS, growing, spread
+from analyzers.stability import SETTLED, stability
 from analyzers.tasks import Batch
+from analyzers.training import token_limit
+
+
+def analyze_splits(
+    loaded: Loaded,
+    splits: Splits,
+    request: AnalyzeRequest,
+    progress: Progress,
+    journal: Journal | None = None,
+    tell: Callable[[Expected], None] | None = None,
+) -> AnalysisResult:
+    """What `analyze` gives on as many examples of the splits as the request says.
+
+    Raises:
+        LayerwiseError: what `analyze` raises.
+    """
+    rows = ROWS[loaded.task.name]
+    limit = token_limit(loaded.model, loaded.tokenizer, request.max_tokens)
+
+    def sample(part: Sequence[Example], size: int) -> Sequence[Batch]:
+        return loaded.task.batches(part, loaded.tokenizer, request.batch_size, limit, size, request.seed)
+
+    until_steady = request.samples == "auto"
+    size = rows.calibration if request.samples in ("auto", None) else int(request.samples)
+    calibrations = growing(rows, partial(sample, splits.train)) if until_steady else [sample(splits.train, size)]
+    held_out = sample(splits.select, size)
+    return analyze(
+        loaded,
+        calibrations,
+        held_out,
+        request.methods,
+        request.seed,
+        progress,
+        journal,
+        until_steady=until_steady,
+        tell=tell,
+    )
 
 
 def analyze(
     loaded: Loaded,
-    calibration: Sequence[Batch],
+    calibrations: Iterable[Sequence[Batch]],
     held_out: Sequence[Batch],
     methods: tuple[str, ...],
     seed: int,
     progress: Progress,
     journal: Journal | None = None,
+    *,
+    until_steady: bool = False,
+    tell: Callable[[Expected], None] | None = None,
 ) -> AnalysisResult:
     """Score every layer with every method, then measure which method to believe.
 
     Args:
         loaded: the model.
-        calibration: batches of the train split; scores are computed on them.
+        calibrations: samples of the train split, each as batches; scores are computed on the first. Where there are more,
+            each is for the methods whose order of the layers is not steady yet, and their scores are those of the last.
         held_out: batches of the select split; deletion curves are measured on them.
         methods: names, ("main",) or ("all",).
         seed: of probes, permutations, random orders and intervals.
         progress: ticks in every step.
         journal: keeps what is finished; what an earlier call kept there is not computed again.
+        until_steady: there are more samples, and the methods that cost much for each example read all of each too.
+        tell: told what time and memory it will take, on the first sample, before it starts.
 
     Raises:
         UnknownMethod: a name that no method has.
@@ -49,26 +99,33 @@ def analyze(
     """
     chosen = choose(methods)
     layered = LayeredModel(loaded.model)
-    reducers = tuple(reducer for method in chosen for reducer in method.reducers)
-    engine = Engine(
-        layered,
-        loaded.task,
-        loaded.tokenizer,
-        calibration,
-        seed,
-        progress,
-        journal=journal or Journal(),
-        wanted=reducers,
+    journal, diagnostics = journal or Journal(), dict[str, float]()
+    engines: Iterator[Engine] = (
+        Engine(
+            layered,
+            loaded.task,
+            loaded.tokenizer,
+            batches,
+            seed,
+            progress,
+            diagnostics,
+            journal.part(f"sample-{number}"),
+            whole=until_steady,
+        )
+        for number, batches in enumerate(calibrations)
     )
-    scores, failed = _scores(chosen, engine)
-    held_out = spread(held_out, ROWS[loaded.task.name].curves)
-    coalitions = Coalitions(layered, loaded.task, held_out, engine.journal, "held-out")
-    fidelity = measure_fidelity(coalitions, {name: order_of(found) for name, found in scores.items()}, seed, progress)
+    coalitions = Coalitions(layered, loaded.task, spread(held_out, ROWS[loaded.task.name].curves), journal, "held-out")
+    if tell is not None:
+        first = next(engines)
+        _tell(tell, first, chosen, coalitions)
+        engines = chain([first], engines)
+    found = _scored(chosen, engines, progress)
+    scores = {method.id: found.scores[method.id] for method in chosen if method.id in found.scores}
+    fidelity = measure_fidelity(coalitions, {name: order_of(each) for name, each in scores.items()}, seed, progress)
     best = max(fidelity.values, key=lambda name: fidelity.values[name].value)
-    engine.diagnostics["calibration_examples"] = float(engine.examples)
-    engine.diagnostics["held_out_examples"] = float(coalitions.examples)
-    memos = {engine.coalitions, engine.game, coalitions}  # the first two may be one
-    engine.diagnostics["evaluations"] = float(sum(memo.evaluations for memo in memos))
+    diagnostics["calibration_examples"] = float(found.examples)
+    diagnostics["held_out_examples"] = float(coalitions.examples)
+    diagnostics["evaluations"] = float(found.evaluations + coalitions.evaluations)
     return AnalysisResult(
         task=loaded.task.name,
         metric=loaded.task.metric,
@@ -80,27 +137,70 @@ def analyze(
         curves=fidelity.curves,
         consensus=consensus(scores, fidelity.values),
         believe=best if fidelity.values[best].value > 0 else None,
-        stability={name: stability(values, seed) for name, values in engine.values.items()},
-        failed=failed,
-        diagnostics=engine.diagnostics,
+        stability={name: found.stability[name] for name in scores},
+        failed={name: str(problem) for name, problem in found.failed.items()},
+        diagnostics=diagnostics,
     )
 
 
-def _scores(chosen: Sequence[Method], engine: Engine) -> tuple[dict[str, list[LayerScore]], dict[str, str]]:
+@dataclass
+class _Scored:
+    """What the methods gave on the samples that they read."""
+
+    scores: dict[str, list[LayerScore]] = field(default_factory=dict)
+    stability: dict[str, Steadiness] = field(default_factory=dict)
+    failed: dict[str, LayerwiseError] = field(default_factory=dict)
+    examples: int = 0
+    evaluations: int = 0
+
+    def steady(self, method: Method) -> bool:
+        return method.id in self.scores and self.stability[method.id].tau >= SETTLED
+
+
+def _scored(chosen: Sequence[Method], engines: Iterable[Engine], progress: Progress) -> _Scored:
     """Scores of the methods that could be computed, and why the others could not."""
-    scores: dict[str, list[LayerScore]] = {}
-    failed: dict[str, LayerwiseError] = {}
-    for method in chosen:
-        try:
-            scores[method.id] = engine.score(method)
-        except (Cancelled, StorageError):
-            raise
-        except LayerwiseError as problem:
-            failed[method.id] = problem
-            engine.progress.say(f"without {method.id}: {problem}")
-    if not scores:
-        raise next(iter(failed.values()))
-    return scores, {name: str(problem) for name, problem in failed.items()}
+    found, left = _Scored(), list(chosen)
+    for engine in engines:
+        engine.wanted = tuple(reducer for method in left for reducer in method.reducers)
+        for method in left:
+            found.scores.pop(method.id, None)
+            found.failed.pop(method.id, None)
+            try:
+                found.scores[method.id] = engine.score(method)
+            except (Cancelled, StorageError):
+                raise
+            except LayerwiseError as problem:
+                found.failed[method.id] = problem
+            except Exception as problem:  # noqa: BLE001 - whatever a model or a method raises, other methods may do
+                found.failed[method.id] = _raised(problem)
+            else:
+                found.stability[method.id] = stability(engine.values[method.id], engine.seed)
+        found.examples = engine.examples
+        found.evaluations += sum(memo.evaluations for memo in {engine.coalitions, engine.game})  # they may be one
+        left = [method for method in left if not found.steady(method)]
+        if not left:
+            break
+    for name, why in found.failed.items():
+        progress.say(f"without {name}: {why}")
+    if not found.scores:
+        raise next(iter(found.failed.values()))
+    return found
+
+
+def _tell(tell: Callable[[Expected], None], engine: Engine, chosen: Sequence[Method], held_out: Coalitions) -> None:
+    try:
+        expected = expect(engine, chosen, held_out)
+    except Cancelled:
+        raise
+    except Exception as problem:  # noqa: BLE001 - the methods will say what is wrong with the model
+        engine.progress.say(f"how long it takes cannot be told: {_raised(problem)}")
+    else:
+        tell(expected)
+
+
+def _raised(problem: Exception) -> ModelError:
+    lines = str(problem).strip().splitlines() or ["no message"]
+    return ModelError(f"the model raised {type(problem).__name__}: {lines[0]}")
 
 
 class Analyzer:
@@ -114,7 +214,7 @@ class Analyzer:
         data: str,
         *,
         methods: tuple[str, ...] = ("main",),
-        samples: int | None = None,
+        samples: int | Literal["auto"] | None = None,
         max_tokens: int = 128,
         batch_size: int = 16,
         seed: int = 0,
@@ -125,13 +225,15 @@ class Analyzer:
         Args:
             data: a reference such as demo:amazon or csv:reviews.csv.
             methods: names of importance methods, ("main",) for six of them or ("all",).
-            samples: calibration examples from the train split; None: 256 texts, 16 windows for a language model.
+            samples: calibration examples from the train split; None: 256 texts, 16 windows for a language model; "auto":
+                for each method as many as it takes until the order of its layers stays.
             max_tokens: of a text, or of a window.
             batch_size: rows of a forward pass.
             seed: of the splits and of everything that is drawn.
             progress: told how far it is.
 
         Raises:
+            ValueError: a number is out of its range; the message says which is allowed.
             UsageError: the model's head is made for another task than `task_type`.
             LayerwiseError: see `analyzers.errors`.
         """
@@ -149,10 +251,13 @@ class Analyzer:
         splits = split(datasets.load(parse_data(data), self.cache, progress, not language_model), seed)
         loaded = load(reference, self.cache, self.device, progress)
         splits = match_labels(splits, loaded)
-        calibration, held_out = (
-            loaded.task.batches(
-                part, loaded.tokenizer, batch_size, max_tokens, samples or ROWS[loaded.task.name].calibration, seed
-            )
-            for part in (splits.train, splits.select)
+        request = AnalyzeRequest(
+            model=self.model_name,
+            data=data,
+            methods=methods,
+            samples=samples,
+            max_tokens=max_tokens,
+            batch_size=batch_size,
+            seed=seed,
         )
-        return analyze(loaded, calibration, held_out, methods, seed, progress)
+        return analyze_splits(loaded, splits, request, progress)

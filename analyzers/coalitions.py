@@ -145,13 +145,13 @@ class Coalitions:
     def _walk(self, batch: Batch, sets: Sequence[Kept]) -> Iterable[tuple[Tensor, Tensor, Tensor]]:
         """Scores of each set on one batch. `branches` holds the hidden states at which later sets part from this one."""
         paths = [self._skip_first(kept) for kept in sets]
-        shared = [_common_prefix(a, b) for a, b in pairwise(paths)]  # with the next set
+        shared = [common_prefix(a, b) for a, b in pairwise(paths)]  # with the next set
         branches: dict[int, Tensor] = {}
         for row, kept in enumerate(sets):
             common = shared[row - 1] if row else 0
             branches = {depth: hidden for depth, hidden in branches.items() if depth <= common}
             start = max(branches, default=0)
-            wanted = {depth for depth in _falling_minima(shared[row:]) if depth > start and self.layered.replayable}
+            wanted = {depth for depth in _falling_minima(shared[row:]) if depth > start}
             skip = {layer for layer in range(start, len(paths[row])) if layer not in kept}
             with self.layered.skipping(skip), self._from(start, branches), self.layered.watching_inputs(wanted) as seen:
                 scores = self.task.scores(self.layered.model, batch)
@@ -164,13 +164,28 @@ class Coalitions:
     def _check(self, kept: Kept, loss: np.ndarray) -> None:
         if kept == self.everything and not np.isfinite(loss).all():
             example = int(np.flatnonzero(~np.isfinite(loss))[0])
+            number, batch = next((n, b) for n, b in enumerate(self.batches) if example in b.indices)
             raise NotFinite(
-                f"the loss of example {example} is {loss[example]} with all layers in place; scores need finite losses: "
-                "look at that text, or train the model again with a lower --learning-rate"
+                f"the loss of example {example}, in batch {number + 1} of {len(self.batches)}, is {loss[example]} with all "
+                f"layers in place; {self._first_broken(batch)}; scores need finite losses: look at that text, or train the "
+                "model again with a lower --learning-rate"
             )
 
+    @torch.no_grad()
+    def _first_broken(self, batch: Batch) -> str:
+        broken: list[int] = []
 
-def _common_prefix(a: Sequence[bool], b: Sequence[bool]) -> int:
+        def see(layer: int, given: Tensor, output: Tensor) -> None:  # noqa: ARG001
+            if not torch.isfinite(output).all():
+                broken.append(layer)
+
+        with frozen(self.layered.model), self.layered.capturing(see):
+            self.task.run(self.layered.model, batch.to(self.layered.device))
+        return f"layer {broken[0]} is the first to give such numbers" if broken else "all layers give finite numbers"
+
+
+def common_prefix(a: Sequence[bool], b: Sequence[bool]) -> int:
+    """How many layers two sets have alike from the first on."""
     return next((i for i, (x, y) in enumerate(zip(a, b, strict=True)) if x != y), len(a))
 
 

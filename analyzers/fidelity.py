@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analyzers.coalitions import Coalitions
+from analyzers.coalitions import Coalitions, Kept
 from analyzers.progress import Progress
 from analyzers.records import CurvePoint, Estimate
 from analyzers.statistics import statistic_estimate
@@ -36,7 +36,7 @@ def measure_fidelity(
         progress: ticks while sets of layers are measured.
     """
     layers = len(coalitions.layered)
-    depth = layers - 1 if layers <= SHALLOW else layers // 3
+    depth = _depth(layers)
     generator = np.random.default_rng(seed)
     random = [generator.permutation(layers).tolist() for _ in range(RANDOM_ORDERS)]
     coalitions.measure(
@@ -56,6 +56,16 @@ def measure_fidelity(
     return Fidelity(values, curves)
 
 
+def typical_sets(methods: int, layers: int, seed: int) -> list[list[Kept]]:
+    """As many sets as `measure_fidelity` measures for so many methods, and alike: random ones. Each list is measured at once."""
+    depth = _depth(layers)
+    generator = np.random.default_rng(seed)
+    orders = [generator.permutation(layers).tolist() for _ in range(methods + RANDOM_ORDERS)]
+    curves = [kept for order in orders for kept in _kept(order, depth, layers)]
+    path = [frozenset(range(layers)), *_kept(orders[0], depth - 1, layers)]
+    return [curves, *([kept - {layer} for layer in sorted(kept)] for kept in path)]
+
+
 def greedy_order(coalitions: Coalitions, depth: int, progress: Progress) -> list[int]:
     """Layers in the order of SLEB: always the one whose removal costs the least loss now (arXiv 2402.09025)."""
     removed: list[int] = []
@@ -69,7 +79,11 @@ def greedy_order(coalitions: Coalitions, depth: int, progress: Progress) -> list
     return removed
 
 
-def _kept(order: Sequence[int], depth: int, layers: int) -> list[frozenset[int]]:
+def _depth(layers: int) -> int:
+    return layers - 1 if layers <= SHALLOW else layers // 3
+
+
+def _kept(order: Sequence[int], depth: int, layers: int) -> list[Kept]:
     return [frozenset(range(layers)) - set(order[:k]) for k in range(1, depth + 1)]
 
 

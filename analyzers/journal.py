@@ -18,6 +18,10 @@ class Journal:
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
 
+    def part(self, name: str) -> "Journal":
+        """A journal of its own within this one, forgotten with it."""
+        return Journal(self.folder / name if self.folder else None)
+
     def only_for(self, fingerprint: str) -> None:
         """Forget the pieces of another computation; `fingerprint` tells what they depend on."""
         kept = self.find("only-for")

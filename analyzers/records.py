@@ -8,7 +8,7 @@ import secrets
 import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
 
@@ -99,6 +99,7 @@ class CurvePoint(Record):
 class Steadiness(Record):
     tau: float  # mean Kendall's tau between the order and those of bootstrap samples of the examples
     examples: int | None  # from so many examples on the order stays the same; None: more than were read
+    read: int | None = None  # examples that the scores were computed on
 
 
 class AnalysisResult(Record):
@@ -342,7 +343,8 @@ class AnalyzeRequest(Request):
     model: str
     data: str
     methods: tuple[str, ...] = ("main",)
-    samples: int | None = Field(default=None, ge=8)  # calibration examples; None: see analyzers/samples.py
+    # Calibration examples; None: see analyzers/samples.py; auto: for each method until the order of its layers stays.
+    samples: Annotated[int, Field(ge=8)] | Literal["auto"] | None = None
     max_tokens: int = Field(default=128, ge=8)
     batch_size: int = Field(default=16, ge=1)
 

@@ -4,7 +4,7 @@ A text is a few dozen tokens and a window of a language model 128; the numbers a
 was read is recorded. Rows of one step are spread over those of the calibration sample, from the shortest to the longest.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,12 +19,32 @@ class Rows(NamedTuple):
     game: int  # of these: SHAP, which measures hundreds of sets of layers
     curves: int  # of select: deletion curves and the greedy oracle
     search: int  # of select: the sets that a plan compares
+    least: int  # of the calibration, where reading ends when the order of the layers stays
+    most: int
 
 
 ROWS = {
-    "classification": Rows(calibration=256, path=32, game=256, curves=256, search=1024),
-    "language_modeling": Rows(calibration=16, path=4, game=4, curves=4, search=8),
+    "classification": Rows(calibration=256, path=32, game=256, curves=256, search=1024, least=32, most=1024),
+    "language_modeling": Rows(calibration=16, path=4, game=4, curves=4, search=8, least=4, most=64),
 }
+
+
+def growing(rows: Rows, sample: Callable[[int], Sequence[Batch]]) -> Iterator[Sequence[Batch]]:
+    """Samples to read in turn where reading ends when the order stays: each twice as large as the one before.
+
+    Args:
+        rows: say how large the first and the last are.
+        sample: batches with so many rows, or with all that there are.
+    """
+    size, before = rows.least, 0
+    while size <= rows.most:
+        batches = sample(size)
+        count = sum(len(batch) for batch in batches)
+        if count > before:
+            yield batches
+        if count < size:
+            return
+        size, before = 2 * size, count
 
 
 def spread(batches: Sequence[Batch], rows: int) -> list[Batch]:

@@ -23,7 +23,7 @@ def stability(values: np.ndarray, seed: int) -> Steadiness:
     sizes = [*dict.fromkeys(int(size) for size in np.geomspace(min(4, examples), examples, 12).round())]
     taus = {size: _agreement(values, size, seed) for size in sizes}
     settled = next((size for size in sizes if all(taus[each] >= SETTLED for each in sizes if each >= size)), None)
-    return Steadiness(tau=taus[examples], examples=settled)
+    return Steadiness(tau=taus[examples], examples=settled, read=examples)
 
 
 def _agreement(values: np.ndarray, size: int, seed: int) -> float:

@@ -92,17 +92,6 @@ def test_the_python_of_the_readme_runs(
     assert capsys.readouterr().out.startswith("[")
 
 
-def test_the_demo_runs_as_the_makefile_writes_it(shell: Shell) -> None:
-    recipe = re.search(r"^demo: setup\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    assert recipe is not None
-    chats = [line.strip().removeprefix("$(BIN)/") for line in recipe[1].splitlines() if "--once" in line]
-    assert len(chats) >= 3
-    answers = [shell.run(shlex.split(line)) for line in chats]
-    assert "compression-" in answers[0]
-    assert list((shell.folder / "demo" / "reports").glob("*.html"))
-    assert all(RUN_ID.search(answer) for answer in answers)
-
-
 def test_links_lead_somewhere() -> None:
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
         assert (ROOT / target).exists(), target

@@ -1,6 +1,7 @@
-"""The main job on the demo model and the demo reviews, as one conversation with the built-in planner."""
+"""The main job on the demo model and the demo reviews, as the conversation that `make demo` has with the built-in planner."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,8 @@ from agent.cli import main
 from analyzers.records import AnalysisResult, CompressionResult, PlanResult, Run
 from knowledge.runs import RunStore
 
-WISH = (
-    "Train minilm on the Amazon demo reviews, then tell me which layers I can drop to make it twice as fast, and do it"
-)
+MAKEFILE = Path(__file__).parents[1] / "Makefile"
+WISH, WHOM_TO_BELIEVE, REPORT = re.findall(r'--once "([^"]+)"', MAKEFILE.read_text(encoding="utf-8"))
 METHODS = {"ablation", "conductance", "fisher", "gradient", "mutual_information", "shap"}
 
 
@@ -86,10 +86,10 @@ def test_the_whole_demo_conversation(talk: Conversation) -> None:
     assert faster.value >= 1.7
     assert all(each.low is not None and each.low <= each.value <= (each.high or 0) for each in (kept, faster))
 
-    believed = talk.say("Which method should I believe?")["answer"]
+    believed = talk.say(WHOM_TO_BELIEVE)["answer"]
     assert made["analysis"].id in believed
     assert compression.id in talk.say("它有多快？")["answer"]
-    assert talk.say("Write a report")["tools"][-1]["status"] == "done"
+    assert talk.say(REPORT)["tools"][-1]["status"] == "done"
     page = next((talk.home / "reports").glob("*.html")).read_text(encoding="utf-8")
     assert all(run.id in page for run in made.values())
     assert talk.store.search("the smaller sentiment model", kind="compression")[0].run.id == compression.id

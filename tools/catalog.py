@@ -43,7 +43,7 @@ _DESCRIPTIONS = {
     "patience": "epochs without a better model before training stops",
     "from_scratch": "path of a YAML file with a small configuration: train a new encoder instead of fine-tuning",
     "methods": "ids of importance methods; main stands for six of them, all for every one",
-    "samples": "calibration examples, taken from the train split",
+    "samples": "examples to measure on; to analyze, auto: as many as it takes until the order of the layers stays",
     "analysis": "run id of the analysis, e.g. analysis-k3v9qd",
     "ratio": "layers now / layers kept; 2 halves the model",
     "keep": "number of layers to keep",

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from functools import cache
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import yaml
 
@@ -26,7 +26,7 @@ class Slots(Record):
     keep: int | None = None
     max_drop: float | None = None  # fall of the metric, as a fraction
     drop: int | None = None  # layers to remove; becomes `keep` once the number of layers is known
-    samples: int | None = None
+    samples: int | Literal["auto"] | None = None
     epochs: int | None = None
     budget: int | None = None
     seed: int | None = None

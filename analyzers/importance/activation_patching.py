@@ -10,6 +10,7 @@ from analyzers.layers import frozen
 from analyzers.records import LayerScore
 from analyzers.samples import spread
 from analyzers.tasks import Batch
+from analyzers.work import Work, tokens
 
 
 @importance_method(
@@ -18,6 +19,7 @@ from analyzers.tasks import Batch
     unit="nats",
     cost="2 forward passes and 1 of the later blocks for each layer",
     source="https://arxiv.org/abs/2202.05262",
+    work=lambda engine: _work(engine),
 )
 def activation_patching(engine: Engine) -> list[LayerScore]:
     """Fall of the loss of a corrupted text when the block alone adds what it adds for the clean text.
@@ -45,6 +47,11 @@ def activation_patching(engine: Engine) -> list[LayerScore]:
         recovered.append(_recovered(engine, batch.to(engine.layered.device), corrupt.to(engine.layered.device)))
     engine.diagnostics["activation_patching_examples"] = float(sum(len(batch) for batch in batches))
     return engine.scores("activation_patching", torch.cat(recovered).double().cpu().numpy())
+
+
+def _work(engine: Engine) -> Work:
+    passed, layers = tokens(spread(engine.batches, engine.rows.game)), len(engine.layered)
+    return Work(forwards=(2 + (layers + 1) / 2) * passed, heads=(layers + 1) * passed)
 
 
 def corrupted(engine: Engine, batch: Batch, vocabulary: Tensor, generator: torch.Generator) -> Batch:

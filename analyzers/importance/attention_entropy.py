@@ -13,6 +13,7 @@ from analyzers.importance.registry import importance_method
 from analyzers.layers import frozen
 from analyzers.records import LayerScore
 from analyzers.tasks import Batch
+from analyzers.work import Work, tokens
 
 
 @importance_method(
@@ -21,6 +22,7 @@ from analyzers.tasks import Batch
     unit="1 - relative entropy",
     cost="1 forward sweep with eager attention",
     source="https://arxiv.org/abs/1906.04341",
+    work=lambda engine: Work(forwards=tokens(engine.batches)),
 )
 def attention_entropy(engine: Engine) -> list[LayerScore]:
     """One minus the entropy of the attention over what a token can see, relative to looking everywhere alike.

@@ -16,6 +16,7 @@ from analyzers.records import LayerScore
 from analyzers.room import GRADIENT_TOKENS
 from analyzers.samples import spread
 from analyzers.tasks import Batch
+from analyzers.work import Work, tokens
 
 STEPS = 50  # captum's own default
 
@@ -27,6 +28,7 @@ STEPS = 50  # captum's own default
     cost=f"{STEPS} gradient sweeps over few examples, all layers from one path",
     source="https://arxiv.org/abs/1805.12233",
     main=True,
+    work=lambda engine: _work(engine),
 )
 def conductance(engine: Engine) -> list[LayerScore]:
     """Sum over a block's output units of the absolute conductance of the log-likelihood.
@@ -55,6 +57,12 @@ def conductance(engine: Engine) -> list[LayerScore]:
     engine.diagnostics["conductance_examples"] = float(sum(len(batch) for batch in batches))
     engine.diagnostics["conductance_completeness_error"] = float(torch.cat(errors).mean())
     return engine.scores("conductance", torch.cat(values).double().cpu().numpy())
+
+
+def _work(engine: Engine) -> Work:
+    passed = tokens(spread(engine.batches, engine.rows.path)) * (STEPS + 1)
+    states = len(engine.layered) * GRADIENT_TOKENS * engine.width  # of all blocks
+    return Work(gradients=passed, bytes=4.0 * 4 * states)  # outputs and gradients of two points
 
 
 def path_conductance(engine: Engine, batch: Batch, steps: int = STEPS) -> tuple[list[Tensor], Tensor]:

@@ -15,6 +15,7 @@ from analyzers.records import LayerScore
 from analyzers.samples import spread
 from analyzers.stacks import Block
 from analyzers.tasks import Batch
+from analyzers.work import Work, tokens
 
 DRAWS = 20  # masks for each block and example
 POSITIONS = 16  # of each window, evenly spread, whose next-token predictions are compared
@@ -27,6 +28,7 @@ TOKENS_AT_ONCE = 512
     unit="nats",
     cost=f"{DRAWS} forward passes of the later blocks for each layer, over few examples",
     source="https://arxiv.org/abs/1506.02142",
+    work=lambda engine: _work(engine),
 )
 def dropout_uncertainty(engine: Engine) -> list[LayerScore]:
     """Epistemic uncertainty of the prediction when the dropout of the block alone is at work.
@@ -57,6 +59,11 @@ def dropout_uncertainty(engine: Engine) -> list[LayerScore]:
     for layer, value in enumerate(aleatoric.mean(axis=0)):
         engine.diagnostics[f"dropout_uncertainty_aleatoric_{layer}"] = float(value)
     return engine.scores("dropout_uncertainty", epistemic)
+
+
+def _work(engine: Engine) -> Work:
+    passed = tokens(spread(engine.batches, engine.rows.path)) * DRAWS
+    return Work(forwards=(len(engine.layered) + 1) / 2 * passed, heads=0.0 if not engine.task.labelled else passed)
 
 
 @torch.no_grad()

@@ -6,13 +6,15 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from analyzers.coalitions import Coalitions
 from analyzers.errors import NotFinite
 from analyzers.importance.gradients import GradientStatistics, per_example_gradients
 from analyzers.importance.registry import Method
 from analyzers.journal import Journal
-from analyzers.layers import LayeredModel
+from analyzers.layers import LayeredModel, frozen
 from analyzers.progress import Progress
 from analyzers.records import LayerScore
 from analyzers.samples import ROWS, Rows, spread
@@ -35,6 +37,7 @@ class Engine:
     journal: Journal = field(default_factory=Journal)
     values: dict[str, np.ndarray] = field(default_factory=dict)  # by method: (examples, layers)
     wanted: tuple[type[Reducer], ...] = ()  # what the methods of this analysis keep of the forward sweep
+    whole: bool = False  # the methods that cost much for each example read all of them too
     _reduced: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
 
     def reduced(self, kind: type[Reducer]) -> dict[str, np.ndarray]:
@@ -60,7 +63,21 @@ class Engine:
     @property
     def rows(self) -> Rows:
         """How many examples the methods read that cost much for each."""
-        return ROWS[self.task.name]
+        rows = ROWS[self.task.name]
+        return rows._replace(path=self.examples, game=self.examples) if self.whole else rows
+
+    @cached_property
+    def width(self) -> int:
+        """Of the hidden states."""
+        widths: list[int] = []
+        one = self.batches[0].rows(0, 1).to(self.layered.device)
+
+        def see(layer: int, given: Tensor, output: Tensor) -> None:  # noqa: ARG001
+            widths.append(output.shape[-1])
+
+        with torch.no_grad(), frozen(self.layered.model), self.layered.capturing(see):
+            self.task.run(self.layered.model, one)
+        return max(widths)
 
     @cached_property
     def coalitions(self) -> Coalitions:

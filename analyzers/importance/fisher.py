@@ -12,6 +12,7 @@ from analyzers.records import LayerScore
     cost="1 gradient sweep",
     source="https://arxiv.org/abs/1612.00796",
     main=True,
+    gradients=True,
 )
 def fisher(engine: Engine) -> list[LayerScore]:
     """Trace of the Fisher information of each block's parameters.

@@ -14,6 +14,7 @@ from analyzers.records import LayerScore
     cost="the same gradient sweep as fisher",
     source="https://arxiv.org/abs/1906.10771",
     main=True,
+    gradients=True,
 )
 def gradient(engine: Engine) -> list[LayerScore]:
     """Root mean square gradient of the loss over a block's parameters, mean over examples.

@@ -8,6 +8,7 @@ from analyzers.importance.engine import Engine
 from analyzers.importance.registry import importance_method
 from analyzers.records import LayerScore
 from analyzers.tasks import Batch
+from analyzers.work import Work, tokens
 
 
 @importance_method(
@@ -16,6 +17,7 @@ from analyzers.tasks import Batch
     unit="share of the gradient's length",
     cost="1 backward sweep",
     source="https://arxiv.org/abs/1603.05027",
+    work=lambda engine: Work(gradients=tokens(engine.batches)),
 )
 def gradient_flow(engine: Engine) -> list[LayerScore]:
     """How much the block changes the gradient that flows back through it, relative to the gradient that comes in.

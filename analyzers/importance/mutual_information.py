@@ -1,5 +1,6 @@
 """Usable information about the label that a block adds."""
 
+import time
 from typing import ClassVar
 
 import numpy as np
@@ -12,6 +13,7 @@ from analyzers.importance.registry import importance_method
 from analyzers.layers import LayeredModel
 from analyzers.records import LayerScore
 from analyzers.tasks import Batch, Task
+from analyzers.work import Work
 
 FOLDS = 5
 COMPONENTS = 64  # the probe sees at most so many principal components
@@ -95,6 +97,7 @@ class PooledStates:
     reducers=(PooledStates,),
     source="https://arxiv.org/abs/2002.10689",
     main=True,
+    work=lambda engine: _work(engine),
 )
 def mutual_information(engine: Engine) -> list[LayerScore]:
     """Information about the label that a linear probe can use after the block, less what it can use before it.
@@ -133,6 +136,19 @@ def mutual_information(engine: Engine) -> list[LayerScore]:
         "mutual_information",
         np.stack([np.bincount(example, each) for each in gains.T], axis=1) / np.bincount(example)[:, None],
     )
+
+
+def _work(engine: Engine) -> Work:
+    """A probe on numbers drawn at random takes about as long as one on hidden states."""
+    depths = len(engine.layered) + 1
+    rows = min(ROWS, engine.examples * (1 if engine.task.labelled else POSITIONS))
+    generator = np.random.default_rng(0)
+    features = generator.normal(size=(rows, engine.width))
+    classes = 2 if engine.task.labelled else TOKENS + 1
+    held_out_losses(generator.normal(size=(4 * FOLDS, 2)), np.arange(4 * FOLDS) % 2, engine.seed)  # loads scikit-learn
+    began = time.perf_counter()
+    held_out_losses(features, np.arange(rows) % classes, engine.seed)
+    return Work(seconds=(time.perf_counter() - began) * depths, bytes=4.0 * 2 * depths * features.size)
 
 
 def held_out_losses(features: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:

@@ -13,6 +13,7 @@ from analyzers.records import LayerScore
     unit="nats per relative change",
     cost="the same gradient sweep as fisher",
     source="https://arxiv.org/abs/2002.03432",
+    gradients=True,
 )
 def parameter_influence(engine: Engine) -> list[LayerScore]:
     """Steepest first-order change of the loss for a relative change of the block's parameters.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from analyzers.errors import UnknownMethod
 from analyzers.records import LayerScore
 from analyzers.sweep import Reducer
+from analyzers.work import Work
 
 if TYPE_CHECKING:  # the engine is made of what methods share; they import it, the list does not
     from analyzers.importance.engine import Engine
@@ -29,6 +30,8 @@ class Method:
     score: Score
     main: bool  # one of the six that an analysis uses where none are named
     reducers: tuple[type[Reducer], ...]  # what it keeps of the forward sweep that all methods share
+    gradients: bool  # whether it reads the sweep of per-example gradients that all methods share
+    work: "Callable[[Engine], Work]"  # what it asks of the model beside these sweeps
 
 
 _METHODS: dict[str, Method] = {}
@@ -43,15 +46,18 @@ def importance_method(
     source: str,
     main: bool = False,
     reducers: tuple[type[Reducer], ...] = (),
+    gradients: bool = False,
+    work: "Callable[[Engine], Work]" = lambda engine: Work(),  # noqa: ARG005
 ) -> Callable[[Score], Score]:
     """Register the function below it as an importance method. Higher scores mean more important.
 
+    `work` is for the time and memory that are told before an analysis starts; without it the method counts as free.
     A package of its own adds methods by an entry point in the group `layerwise.importance` that names a module with them.
     """
 
     def register(score: Score) -> Score:
         summary = (score.__doc__ or "").strip().splitlines()[0]
-        _METHODS[id] = Method(id, title, unit, cost, source, summary, score, main, reducers)
+        _METHODS[id] = Method(id, title, unit, cost, source, summary, score, main, reducers, gradients, work)
         return score
 
     return register

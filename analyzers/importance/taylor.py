@@ -13,6 +13,7 @@ from analyzers.records import LayerScore
     unit="nats",
     cost="the same gradient sweep as fisher",
     source="https://arxiv.org/abs/1906.10771",
+    gradients=True,
 )
 def taylor(engine: Engine) -> list[LayerScore]:
     """Change of the loss, to first order, when all parameters of the block go to zero.

@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,12 @@ from analyzers import create_analyzer
 from analyzers.analysis import analyze
 from analyzers.consensus import agreement, consensus
 from analyzers.errors import Cancelled, DataError, NoBlocks, UnknownMethod, UsageError
-from analyzers.importance import methods
+from analyzers.importance import importance_method, methods, registry
+from analyzers.importance.engine import Engine
+from analyzers.journal import Journal
 from analyzers.models import Loaded
 from analyzers.progress import Progress
-from analyzers.records import AnalysisResult
+from analyzers.records import AnalysisResult, LayerScore
 from analyzers.tasks import task_of
 from tests import tiny
 from tests.analyzers.test_coalitions import coalitions
@@ -26,8 +29,8 @@ def loaded(model) -> Loaded:
 def analysis(model=None, chosen=FAST, seed: int = 0, progress: Progress | None = None) -> AnalysisResult:
     model = model or tiny.bert()
     language_model = "CausalLM" in type(model).__name__
-    data = [tiny.windows(seed=s) if language_model else tiny.random_batches(16, seed=s) for s in (0, 1)]
-    return analyze(loaded(model), *data, chosen, seed, progress or Progress())
+    own, held_out = (tiny.windows(seed=s) if language_model else tiny.random_batches(16, seed=s) for s in (0, 1))
+    return analyze(loaded(model), [own], held_out, chosen, seed, progress or Progress())
 
 
 @pytest.mark.parametrize(
@@ -111,6 +114,59 @@ def test_what_cannot_be_analyzed():
         analysis(progress=progress)
 
 
+@pytest.fixture
+def sure_and_unsure(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, str]]:
+    """Two methods: the order that one gives is the same for every example, that of the other is noise."""
+    monkeypatch.setattr(registry, "_METHODS", dict(registry._METHODS))
+    methods()  # found before, so that none is found while the two are there
+
+    def give(name: str, noise: float) -> None:
+        @importance_method(name, title=name, unit="1", cost="none", source="here")
+        def score(engine: Engine) -> list[LayerScore]:
+            """What the test wants."""
+            dice = np.random.default_rng(engine.examples)
+            return engine.scores(name, np.arange(3) + noise * dice.normal(size=(engine.examples, 3)))
+
+    give("sure", 0.0)
+    give("unsure", 100.0)
+    methods.cache_clear()
+    yield "sure", "unsure"
+    methods.cache_clear()
+
+
+def test_each_method_reads_until_its_order_stays(sure_and_unsure: tuple[str, str], tmp_path: Path):
+    model = tiny.bert()
+    read: list[int] = []
+
+    def samples():
+        for size in (8, 16, 32, 64):
+            read.append(size)
+            yield tiny.random_batches(size)
+
+    def found(names: tuple[str, ...], journal: Journal | None = None) -> AnalysisResult:
+        read.clear()
+        return analyze(
+            loaded(model), samples(), tiny.random_batches(8), names, 0, Progress(), journal, until_steady=True
+        )
+
+    both = found(sure_and_unsure, Journal(tmp_path))
+    assert {name: each.read for name, each in both.stability.items()} == {"sure": 8, "unsure": 64}
+    assert both.diagnostics["calibration_examples"] == 64
+    assert both.stability["unsure"].examples is None
+    assert found(sure_and_unsure, Journal(tmp_path)) == both, "taken up again"
+    found(sure_and_unsure[:1])
+    assert read == [8]
+
+
+def test_methods_that_read_few_examples_read_all_until_their_order_stays():
+    sizes = (8, 64)
+    calibrations = [tiny.random_batches(size) for size in sizes]
+    result = analyze(
+        loaded(tiny.bert()), calibrations, tiny.random_batches(8), ("conductance",), 0, Progress(), until_steady=True
+    )
+    assert result.diagnostics["conductance_examples"] in sizes  # 32 where reading does not grow
+
+
 WORDS = (
     "[PAD]",
     "[UNK]",
@@ -170,9 +226,9 @@ def test_from_python(tmp_path: Path):
 def test_a_language_model_from_python(tmp_path: Path):
     name, data = save(tiny.llama(), tmp_path / "model"), reviews(tmp_path / "reviews.csv")
     analyzer = create_analyzer(name, task_type="language_modeling", device="cpu")
-    with pytest.raises(DataError, match=r"no text of 128 tokens.*smaller --max-tokens"):
+    with pytest.raises(DataError, match=r"no text of 32 tokens.*smaller --max-tokens"):
         analyzer.analyze_importance(data, methods=("ablation",))
-    result = analyzer.analyze_importance(data, methods=("ablation",), max_tokens=4, samples=10)
+    result = analyzer.analyze_importance(data, methods=("ablation",), max_tokens=8, samples=10)
     assert (result.metric, result.diagnostics["calibration_examples"]) == ("perplexity", 10)
 
 

@@ -139,9 +139,24 @@ def test_not_finite():
     model = tiny.scalar_stack(1.0, 1.0)
     model.embeddings.weight.data[2] = float("nan")
     measured = coalitions(model, tiny.batches([[1], [1], [2], [1]], [0, 1, 0, 1], batch_size=2))
-    with pytest.raises(NotFinite, match=r"the loss of example 2 is nan with all layers in place.*look at that text"):
+    where = r"the loss of example 2, in batch 2 of 2, is nan with all layers in place; layer 0 is the first.*look at that text"
+    with pytest.raises(NotFinite, match=where):
         measured.measure([frozenset({0, 1})])
     assert np.isnan(measured[frozenset({1})].loss[2])  # a search goes on without such a set
+
+
+def test_where_numbers_stop_being_finite():
+    model = tiny.bert()
+    model.bert.encoder.layer[1].output.dense.bias.data[0] = float("inf")
+    measured = coalitions(model, tiny.random_batches())
+    with pytest.raises(
+        NotFinite, match=r"example 0, in batch 1 of 3, is nan .*; layer 1 is the first to give such numbers"
+    ):
+        measured[measured.everything]
+    model = tiny.bert()
+    model.classifier.bias.data[0] = float("nan")
+    with pytest.raises(NotFinite, match="all layers give finite numbers"):
+        (measured := coalitions(model, tiny.random_batches()))[measured.everything]
 
 
 def test_cancelled_keeps_what_was_finished():

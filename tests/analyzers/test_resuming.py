@@ -51,7 +51,7 @@ class StopAt(Progress):
 
 def run(task: Classification, progress: Progress | None = None, journal: Journal | None = None) -> AnalysisResult:
     loaded = Loaded(tiny.bert(), tiny.Tokens(), task)
-    return analyze(loaded, CALIBRATION, HELD_OUT, METHODS, 0, progress or Progress(), journal)
+    return analyze(loaded, [CALIBRATION], HELD_OUT, METHODS, 0, progress or Progress(), journal)
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,9 @@
 import pytest
 import torch
 
-from analyzers.samples import spread
+from analyzers.samples import ROWS, growing, spread
 from analyzers.tasks import Batch
+from tests import tiny
 
 
 def batches(*lengths: int) -> list[Batch]:
@@ -30,3 +31,15 @@ def test_rows_come_evenly_from_all_batches(lengths: tuple[int, ...], rows: int, 
     assert torch.cat([batch.labels for batch in found]).tolist() == taken
     assert torch.cat([batch.inputs["input_ids"] for batch in found]).flatten().tolist() == taken
     assert torch.cat([batch.indices for batch in found]).tolist() == list(range(len(taken)))
+
+
+@pytest.mark.parametrize(
+    ("there", "read"), [(1000, [4, 8, 16, 32]), (20, [4, 8, 16, 20]), (16, [4, 8, 16]), (3, [3]), (4, [4])]
+)
+def test_growing_samples(there: int, read: list[int]):
+    rows = ROWS["classification"]._replace(least=4, most=32)
+
+    def sample(size: int) -> list[Batch]:
+        return tiny.random_batches(min(size, there))
+
+    assert [sum(len(batch) for batch in batches) for batches in growing(rows, sample)] == read

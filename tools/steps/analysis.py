@@ -2,30 +2,27 @@
 
 import hashlib
 import shutil
+import time
 
-from analyzers.analysis import analyze as analyze_layers
+from analyzers.analysis import analyze_splits
 from analyzers.compression.export import storage_errors
+from analyzers.estimate import Expected
+from analyzers.footprint import memory_peak
 from analyzers.importance import choose
 from analyzers.journal import Journal
 from analyzers.progress import Progress
-from analyzers.records import AnalyzeRequest, Run
+from analyzers.records import AnalyzeRequest, Measurement, Run
 from analyzers.samples import ROWS
-from analyzers.training import token_limit
 from tools.inputs import Inputs, open_inputs
 from tools.recording import recording, unfinished
+from tools.wording import duration, size
 from tools.workspace import Workspace
 
 
 def run(request: AnalyzeRequest, workspace: Workspace, progress: Progress) -> Run:
     choose(request.methods)  # a misspelt method is said before a model is loaded
     inputs = open_inputs(request.model, request.data, request.seed, workspace, progress)
-    loaded = inputs.loaded
-    samples = request.samples or ROWS[loaded.task.name].calibration
-    limit = token_limit(loaded.model, loaded.tokenizer, request.max_tokens)
-    calibration, held_out = (
-        loaded.task.batches(part, loaded.tokenizer, request.batch_size, limit, samples, request.seed)
-        for part in (inputs.splits.train, inputs.splits.select)
-    )
+    samples = request.samples or ROWS[inputs.loaded.task.name].calibration
     with recording(
         workspace,
         "analysis",
@@ -42,11 +39,27 @@ def run(request: AnalyzeRequest, workspace: Workspace, progress: Progress) -> Ru
         journal = Journal(work)
         journal.only_for(_fingerprint(inputs, request))
         with storage_errors(work):
-            active.result = analyze_layers(
-                loaded, calibration, held_out, request.methods, request.seed, progress, journal
-            )
+            began = time.monotonic()
+
+            def tell(expected: Expected) -> None:
+                least = "at least " if request.samples == "auto" else ""
+                progress.say(
+                    f"this takes {least}about {duration(expected.seconds)} and {size(expected.bytes)} of memory in all"
+                )
+                active.measurements += _spent("expected", expected.seconds, expected.bytes)
+
+            active.result = analyze_splits(inputs.loaded, inputs.splits, request, progress, journal, tell)
+            active.measurements += _spent("measured", time.monotonic() - began, memory_peak())
         shutil.rmtree(work, ignore_errors=True)
     return active.finished
+
+
+def _spent(subject: str, seconds: float, peak: float) -> list[Measurement]:
+    """Time and memory of an analysis, as they were expected from one batch or as they came out."""
+    return [
+        Measurement(name="seconds", subject=subject, value=round(seconds, 3), unit="s"),
+        Measurement(name="peak_memory_mb", subject=subject, value=round(peak / 1e6, 1), unit="MB"),
+    ]
 
 
 def _fingerprint(inputs: Inputs, request: AnalyzeRequest) -> str:
