@@ -255,9 +255,18 @@ def methods(session: Session) -> None:
     with session.working():
         from analyzers.importance import methods as registered
 
-        columns = ("id", "title", "unit", "cost", "summary", "source")
+        columns = ("id", "title", "unit", "cost", "summary", "source", "main")
         rows = [{name: getattr(method, name) for name in columns} for method in registered()]
-    _table(session, rows, columns)
+    if session.as_json:
+        return show_json(rows)
+    # A table of so much text is wider than any terminal.
+    return show(
+        "\n".join(
+            f"{row['id']}{' (main)' if row['main'] else ''}: {row['title']}, in {row['unit']}\n    {row['summary']}\n"
+            f"    cost: {row['cost']}; {row['source']}"
+            for row in rows
+        )
+    )
 
 
 @main.command()
