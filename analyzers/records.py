@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validat
 
 from analyzers.errors import BadTarget
 
-Kind = Literal["train", "analysis", "plan", "compression", "evaluation"]
+Kind = Literal["train", "analysis", "plan", "compression", "evaluation", "export"]
 Status = Literal["running", "done", "failed", "cancelled"]
 SplitName = Literal["train", "select", "test"]
 
@@ -220,12 +220,24 @@ class EvaluationResult(Record):
     parameters: int
 
 
+class ExportResult(Record):
+    format: str
+    folder: str  # where the files are: absolute, a person may have named one outside the run
+    files: list[Artifact]  # relative to that folder
+    removed: list[int]  # layers that this export took out; those of its parents are not named again
+    copied: bool  # quantized tensors byte for byte out of a GGUF file, none of them computed anew
+    runtime: str  # what opened it in the fresh process, with its version
+    verified: Verification
+    commands: list[str]  # of other programs, to run the model
+
+
 RESULTS: dict[str, type[Record]] = {
     "train": TrainResult,
     "analysis": AnalysisResult,
     "plan": PlanResult,
     "compression": CompressionResult,
     "evaluation": EvaluationResult,
+    "export": ExportResult,
 }
 
 
@@ -307,7 +319,7 @@ class Request(Record):
                 continue
             if name != "seed" and value == field.default:
                 continue
-            yield name, ",".join(value) if isinstance(value, tuple) else value
+            yield name, ",".join(map(str, value)) if isinstance(value, tuple) else value
 
 
 class TrainRequest(Request):
