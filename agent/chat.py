@@ -34,7 +34,8 @@ from agent.grounding import check, facts_of
 from agent.llm import LanguageModel, explain
 from analyzers.errors import Cancelled, LayerwiseError, StorageError, UsageError
 from analyzers.progress import Progress
-from analyzers.records import Run, new_run_id
+from analyzers.records import Run
+from analyzers.run_ids import new_run_id
 from prompts import load
 from tools.catalog import catalog
 from tools.workspace import Workspace
@@ -45,7 +46,7 @@ CLOSING = 5.0  # seconds that a workflow gets to reach its next tick
 TICK = 0.1  # seconds between two looks at the queue; a key press is seen at the next
 TICKS_EVERY = 0.2  # seconds between two events of progress
 _SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_RUN_ID = re.compile(r"\b(?:train|analysis|plan|compression|evaluation)-[a-z0-9]{6}\b")
+_RUN_ID = re.compile(r"\b(?:train|analysis|plan|compression|evaluation|export)-[a-z0-9]{6}\b")
 
 
 class ChatSession:

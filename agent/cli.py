@@ -21,6 +21,7 @@ from analyzers.records import (
     Run,
     TrainRequest,
 )
+from analyzers.requests import ExportRequest
 
 
 @click.group(cls=Cli, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -113,6 +114,14 @@ def evaluate(session: Session, text: str | None, label: str | None, data: str, *
     _workflow(session, "evaluate", request(EvaluateRequest, data=_with_columns(data, text, label), **fields))
 
 
+@main.command()
+@options_of(ExportRequest, metavar={"model": "RUN|FOLDER|gguf:PATH"})
+@common
+def export(session: Session, **fields: Any) -> None:
+    """Write a model, or what a PLAN leaves of it, in a format of other programs, and prove it by opening it there."""
+    _workflow(session, "export", request(ExportRequest, **fields))
+
+
 @main.group()
 def runs() -> None:
     """Everything that was done: list, show, search, compare, delete, export."""
@@ -193,11 +202,11 @@ def delete(session: Session, run_id: str, force: bool) -> None:
     show_json({"deleted": run_id}) if session.as_json else show(f"deleted {run_id}")
 
 
-@runs.command()
+@runs.command("export")
 @click.argument("run_id", metavar="ID")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @common
-def export(session: Session, run_id: str, file: Path) -> None:
+def export_run(session: Session, run_id: str, file: Path) -> None:
     """Pack a run, its artifacts and their checksums into a zip FILE."""
     path = session.workspace.runs.export(run_id, file)
     show_json({"exported": run_id, "path": str(path)}) if session.as_json else show(f"wrote {path}")

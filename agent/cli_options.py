@@ -10,6 +10,7 @@ import click
 from pydantic import ValidationError
 
 from agent.cli_outcome import Session
+from analyzers.compression.formats import names
 from analyzers.errors import UsageError
 from analyzers.records import Request
 
@@ -35,6 +36,9 @@ HELP = {
     "minutes": "Time that the search may take.",
     "heal": "Training after the removal.",
     "export": "Format of the saved model.",
+    "format": f"What to write: {', '.join(names())}.",
+    "remove": "Layers to take out, separated by commas, where no plan says which.",
+    "output": "Folder to make; otherwise it lies in the folder of the run.",
 }
 
 
@@ -81,7 +85,7 @@ def options_of(
                     name,
                     type=_type(field.annotation),
                     default=default,
-                    show_default=default is not None,
+                    show_default=bool(default) or default == 0,
                     help=HELP[name],
                 )(command)
         return command
@@ -122,7 +126,8 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
 
     def with_session(context: click.Context, /, *, as_json: bool, seed: int, home: Path | None, **fields: Any) -> Any:
         session = Session(home, as_json)
-        if context.command.name in ("train", "analyze", "plan", "compress", "evaluate"):
+        top = context.parent is None or context.parent.parent is None  # `runs export` is another verb than `export`
+        if top and context.command.name in ("train", "analyze", "plan", "compress", "evaluate", "export"):
             fields["seed"] = seed
         try:
             return command(session, **fields)

@@ -14,7 +14,7 @@ from analyzers.records import Record, Run
 
 _NAMES = re.compile(
     r"https?://\S+"
-    r"|(?:train|analysis|plan|compression|evaluation)-[a-z0-9]{6}\b"
+    r"|(?:train|analysis|plan|compression|evaluation|export)-[a-z0-9]{6}\b"
     r"|\b(?:demo|csv|jsonl|parquet|hf|gguf|amazon):[^\s`,;)]+"
     r"|(?<![\w.])(?:~|\.{0,2})/[\w./-]*\w"
     r"|(?<![\w.])[a-z_.][\w./-]*[-/_][\w./-]*\w"  # bert-base-uncased, org/model-2, but not 3.1e-7 or 12ms/text

@@ -7,17 +7,19 @@ from analyzers.records import (
     Candidate,
     CompressionResult,
     EvaluationResult,
+    ExportResult,
     Measurement,
     Outcome,
     PlanResult,
     Run,
     Steadiness,
     TrainResult,
+    Verification,
 )
 from knowledge.comparison import Comparison, ranks
 from tools.wording import count, duration, layers, number, significant, title, units, with_interval
 
-SUBJECTS = ("dense", "compressed", "healed")
+SUBJECTS = ("dense", "compressed", "healed", "exported")
 
 
 def table(header: list[str], rows: Iterable[Iterable[str]]) -> str:
@@ -77,6 +79,8 @@ def summary(run: Run) -> str:
             parts += _compression(run, compression)
         case EvaluationResult() as evaluation:
             parts += [f"{evaluation.layers} layers, {count(evaluation.parameters)} parameters", _measurements(run)]
+        case ExportResult() as exported:
+            parts += _export(run, exported)
     if following := _next(run):
         parts.append(f"next    {following}")
     return "\n".join(parts)
@@ -124,6 +128,8 @@ def _gist(run: Run) -> str:
             return f"most important: {layers(analysis.consensus[:3])}"
         case PlanResult() as plan:
             return f"remove {layers(plan.remove)}"
+        case ExportResult() as exported:
+            return f"{exported.format} in {exported.folder}"
         case TrainResult() | CompressionResult() | EvaluationResult() as result:
             for subject in ("healed", "compressed", None):
                 if found := run.measured(result.metric, subject, "test"):
@@ -211,9 +217,7 @@ def _outcomes(name: str, select: Outcome, test: Outcome | None) -> list[str]:
 
 def _compression(run: Run, result: CompressionResult) -> list[str]:
     proof = result.verified
-    checked = f"greatest difference of logits {proof.max_logit_difference:.1e}"
-    if proof.same_text is not None:
-        checked += ", same text" if proof.same_text else ", different text"
+    checked = _proof(proof)
     parts = [
         f"removed layers {layers(result.removed)}; kept {layers(result.kept)}; saved as {result.format}",
         f"verified in a fresh process: {checked}" if proof.reloaded_in_fresh_process else f"verified: {checked}",
@@ -221,6 +225,22 @@ def _compression(run: Run, result: CompressionResult) -> list[str]:
     if healing := result.healing:
         parts.append(f"healed by {healing.strategy}: best epoch {healing.best_epoch}, {duration(healing.seconds)}")
     return [*parts, _measurements(run)]
+
+
+def _export(run: Run, result: ExportResult) -> list[str]:
+    parts = [
+        f"wrote {result.format} to {result.folder}: {', '.join(file.path for file in result.files)}",
+        *([f"removed layers {layers(result.removed)}"] if result.removed else []),
+        *(["quantized tensors copied as they were"] if result.copied else []),
+        f"verified in a fresh process by {result.runtime}: {_proof(result.verified)}",
+        _measurements(run),
+    ]
+    return [*parts, *(f"run     {command}" for command in result.commands)]
+
+
+def _proof(proof: Verification) -> str:
+    checked = f"greatest difference of logits {proof.max_logit_difference:.1e}"
+    return checked if proof.same_text is None else f"{checked}, {'same' if proof.same_text else 'different'} text"
 
 
 def _measurements(run: Run) -> str:

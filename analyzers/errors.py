@@ -7,6 +7,7 @@ LayerwiseError                 exit code 1
 │   ├── UnknownData
 │   ├── UnknownColumn
 │   ├── UnknownRun
+│   ├── UnknownFormat          no export format of that name, or one that the model does not fit
 │   └── BadTarget              a ratio, a number of layers or a drop that the model cannot meet
 ├── DataError                  the data cannot be used: no rows, one class, no text
 │   └── NoLabels               the method or the task needs labels and the data has none
@@ -45,6 +46,9 @@ class UnknownColumn(UsageError): ...
 
 
 class UnknownRun(UsageError): ...
+
+
+class UnknownFormat(UsageError): ...
 
 
 class BadTarget(UsageError): ...

@@ -137,6 +137,14 @@ def is_language_model(reference: ModelReference, cache: Path, progress: Progress
     return _head(_opened(reference, AutoConfig.from_pretrained, location, **source)) is AutoModelForCausalLM
 
 
+def gguf_file(reference: ModelReference, cache: Path, progress: Progress) -> Path | None:
+    """The GGUF file that a reference names; None for models of other kinds."""
+    if reference.kind not in ("demo", "gguf"):
+        return None
+    location, source = _locate(reference, cache, progress)
+    return Path(location) / source["gguf_file"] if source else None
+
+
 def match_labels(splits: Splits, loaded: Loaded) -> Splits:
     """The same examples with the model's own numbers for the labels.
 

@@ -8,7 +8,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Literal
 
 import numpy as np
 
@@ -20,9 +19,8 @@ from analyzers.errors import BadTarget
 from analyzers.evolution import Evolution, goes
 from analyzers.fidelity import greedy_order
 from analyzers.progress import Progress
+from analyzers.records import Objective
 from analyzers.targets import check_drop
-
-Objective = Literal["metric", "loss", "kl"]
 
 RANDOM_DRAWS = 3
 EXACT = 21  # evaluations of a greedy order that looks at all layers in each step

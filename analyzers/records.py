@@ -4,7 +4,6 @@ Requests say what is wanted (and give the command that asks for the same), resul
 both with what is needed to trace and repeat them.
 """
 
-import secrets
 import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -14,9 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validat
 
 from analyzers.errors import BadTarget
 
-Kind = Literal["train", "analysis", "plan", "compression", "evaluation"]
+Kind = Literal["train", "analysis", "plan", "compression", "evaluation", "export"]
 Status = Literal["running", "done", "failed", "cancelled"]
 SplitName = Literal["train", "select", "test"]
+Granularity = Literal["block", "sublayer"]
+Objective = Literal["metric", "loss", "kl"]
 
 
 class Record(BaseModel):
@@ -164,8 +165,8 @@ class PlanResult(Record):
     prediction: Prediction
     evaluations: int  # sets that saw all select examples
     exhaustive: bool  # every subset of the size was measured
-    granularity: Literal["block", "sublayer"] = "block"
-    objective: Literal["metric", "loss", "kl"] = "metric"
+    granularity: Granularity = "block"
+    objective: Objective = "metric"
     spent: float | None = None  # work of the search, in sets on all select examples; as --budget it gives the same plan
     uncertain: list[str]
 
@@ -224,21 +225,28 @@ class EvaluationResult(Record):
     parameters: int
 
 
+class ExportResult(Record):
+    format: str
+    folder: str  # where the files are: absolute, a person may have named one outside the run
+    files: list[Artifact]  # relative to that folder
+    removed: list[int]  # layers that this export took out; those of its parents are not named again
+    copied: bool  # quantized tensors byte for byte out of a GGUF file, none of them computed anew
+    runtime: str  # what opened it in the fresh process, with its version
+    verified: Verification
+    commands: list[str]  # of other programs, to run the model
+
+
 RESULTS: dict[str, type[Record]] = {
     "train": TrainResult,
     "analysis": AnalysisResult,
     "plan": PlanResult,
     "compression": CompressionResult,
     "evaluation": EvaluationResult,
+    "export": ExportResult,
 }
 
 
 # --- a run ------------------------------------------------------------------------------------------------------------
-
-
-def new_run_id(kind: Kind) -> str:
-    """A name such as analysis-k3v9qd; letters and digits that cannot be confused when read aloud."""
-    return f"{kind}-{''.join(secrets.choice('23456789abcdefghjkmnpqrstuvwxyz') for _ in range(6))}"
 
 
 class Run(Record):
@@ -311,7 +319,7 @@ class Request(Record):
                 continue
             if name != "seed" and value == field.default:
                 continue
-            yield name, ",".join(value) if isinstance(value, tuple) else value
+            yield name, ",".join(map(str, value)) if isinstance(value, tuple) else value
 
 
 class TrainRequest(Request):
@@ -351,8 +359,8 @@ class PlanRequest(Request):
     max_drop: float | None = None
     max_latency: float | None = Field(default=None, gt=0)  # ms, of the batch that is timed
     max_size: float | None = Field(default=None, gt=0)  # MB of weights
-    granularity: Literal["block", "sublayer"] = "block"
-    objective: Literal["metric", "loss", "kl"] = "metric"
+    granularity: Granularity = "block"
+    objective: Objective = "metric"
     budget: float | None = Field(default=None, gt=0)  # sets that may be measured; None: see analyzers/budget.py
     minutes: float | None = Field(default=None, gt=0)
     samples: int | None = Field(default=None, ge=8)  # of the select split; None: see analyzers/samples.py
@@ -367,8 +375,7 @@ class PlanRequest(Request):
         return self
 
     def target(self) -> dict[str, float]:
-        names = ("ratio", "keep", "max_drop", "max_latency", "max_size")
-        wanted = {name: getattr(self, name) for name in names}
+        wanted = {name: getattr(self, name) for name in ("ratio", "keep", "max_drop", "max_latency", "max_size")}
         return {name: value for name, value in wanted.items() if value is not None}
 
 

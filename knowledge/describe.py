@@ -4,6 +4,7 @@ from analyzers.records import (
     AnalysisResult,
     CompressionResult,
     EvaluationResult,
+    ExportResult,
     PlanResult,
     Run,
     TrainResult,
@@ -16,6 +17,7 @@ KINDS = {
     "plan": "plan of which layers to remove, pruning candidates. 剪枝方案 计划 删除哪些层",
     "compression": "compression: the smaller, compressed, pruned, faster model. 压缩后的小模型 剪枝后的模型 更小 更快",
     "evaluation": "evaluation: quality and speed, measured. 评估 测试 准确率",
+    "export": "export: the model written for other programs, Ollama, GGUF, ONNX. 导出 转换格式",
 }
 
 
@@ -54,4 +56,6 @@ def _result(run: Run) -> list[str]:
             return [f"{compression.task}, layers {removed} removed, healing {healing}, saved as {compression.format}"]
         case EvaluationResult() as evaluation:
             return [f"{evaluation.task}, {evaluation.layers} layers"]
+        case ExportResult() as exported:
+            return [f"written as {exported.format}, opened by {exported.runtime}, in {exported.folder}"]
     return []

@@ -11,7 +11,7 @@ import tools
 from analyzers.progress import Progress
 from analyzers.records import Request, Run
 from knowledge.runs import RunStore
-from tests.sample_runs import analysis_run, compression_run, evaluation_run, plan_run, train_run
+from tests.sample_runs import analysis_run, compression_run, evaluation_run, export_run, plan_run, train_run
 from tools.workspace import Workspace
 
 SAMPLES = {
@@ -20,6 +20,7 @@ SAMPLES = {
     "plan": plan_run,
     "compress": compression_run,
     "evaluate": evaluation_run,
+    "export": export_run,
 }
 
 

@@ -17,6 +17,7 @@ from analyzers.records import (
     Environment,
     Estimate,
     EvaluationResult,
+    ExportResult,
     FrontierPoint,
     Healing,
     HealingEpoch,
@@ -286,6 +287,34 @@ def evaluation_run(*, run_id: str = "evaluation-6e6e6e", **changes: object) -> R
             ),
         ],
         result=EvaluationResult(task="classification", metric="accuracy", layers=3, parameters=17_400_000),
+    ).model_copy(update=changes)
+
+
+def export_run(*, run_id: str = "export-7f7f7f", **changes: object) -> Run:
+    folder = f"/home/a/runs/{run_id}/model"
+    return _run(
+        run_id,
+        "export",
+        5,
+        parents=["compression-5d5d5d"],
+        command="layerwise export compression-5d5d5d --seed 0 --format gguf",
+        model="compression-5d5d5d",
+        splits={},
+        settings={"format": "gguf", "remove": [], "output": None},
+        measurements=[
+            Measurement(name="disk_mb", subject="dense", value=98.4, unit="MB"),
+            Measurement(name="disk_mb", subject="exported", value=74.2, unit="MB"),
+        ],
+        result=ExportResult(
+            format="gguf",
+            folder=folder,
+            files=[Artifact(path="model.gguf", sha256="d" * 64, bytes=74_200_000)],
+            removed=[1, 4, 5],
+            copied=True,
+            runtime="transformers 5.23.0",
+            verified=Verification(max_logit_difference=2e-6, same_text=True, reloaded_in_fresh_process=True),
+            commands=[f"ollama create tiny-3-layers -f {folder}/Modelfile", "ollama run tiny-3-layers"],
+        ),
     ).model_copy(update=changes)
 
 

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 COMMANDS = [line for kind, text in BLOCKS if kind == "console" for line in text.splitlines()]
-RUN_ID = re.compile(r"\b(train|analysis|plan|compression|evaluation)-[a-z0-9]{6}\b")
+RUN_ID = re.compile(r"\b(train|analysis|plan|compression|evaluation|export)-[a-z0-9]{6}\b")
 
 
 class Shell:

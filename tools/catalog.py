@@ -25,11 +25,12 @@ from analyzers.records import (
     Run,
     TrainRequest,
 )
+from analyzers.requests import ExportRequest
 from tools.facts import base_model, brief, facts
 from tools.workspace import Workspace
 
 Answer = tuple[str, list[str]]  # content, artifact
-WORKFLOWS = ("train_model", "analyze_layers", "plan_compression", "compress_model", "evaluate_model")
+WORKFLOWS = ("train_model", "analyze_layers", "plan_compression", "compress_model", "evaluate_model", "export_model")
 
 _DESCRIPTIONS = {
     "model": "demo:minilm, demo:smollm2, a Hugging Face id, a local folder, gguf:PATH, or a run id: the model it produced",
@@ -56,6 +57,8 @@ _DESCRIPTIONS = {
     "plan": "run id of the plan, e.g. plan-81mzna",
     "heal": "distill: short training with the dense model as teacher; none: leave the weights as they are",
     "export": "format of the saved model",
+    "format": "hf: Hugging Face folder; gguf: for Ollama, LLaMA family only; onnx: for onnxruntime",
+    "remove": "layers to take out, only where no plan says which: leave it empty for a run id",
 }
 
 
@@ -121,6 +124,8 @@ class _Catalog:
                   "Remove the layers of a plan for good, save and verify the smaller model, heal it, measure it."),
             _tool("evaluate_model", self.evaluate, _arguments(EvaluateRequest),
                   "Measure quality, speed and size of a model on the test split of a data set."),
+            _tool("export_model", self.export, _arguments(ExportRequest, without=("output",)),
+                  "Write the model of a run, or what a plan leaves of its model, for other programs, and verify it there."),
             _tool("write_report", self.report, _Report, "Write one file with charts about runs."),
             _tool("list_runs", self.list_runs, _Listing, "The newest runs."),
             _tool("search_runs", self.search_runs, _Search, "Find runs by meaning."),
@@ -159,6 +164,12 @@ class _Catalog:
 
         request = EvaluateRequest(**arguments)
         return self._run(lambda progress: workflows.evaluate(request, self._workspace, progress))
+
+    def export(self, **arguments: Any) -> Answer:
+        from tools import workflows
+
+        request = ExportRequest(**arguments)
+        return self._run(lambda progress: workflows.export(request, self._workspace, progress))
 
     def report(self, runs: list[str], format: str = "html") -> Answer:
         from tools import workflows
@@ -229,13 +240,17 @@ def _tool(name: str, function: Callable[..., Answer], schema: type[BaseModel], d
     )
 
 
-def _arguments(request: type[Request], **more: Any) -> type[BaseModel]:
+def _arguments(request: type[Request], without: tuple[str, ...] = (), **more: Any) -> type[BaseModel]:
     """The fields of a request with their defaults and limits, described for a language model.
+
+    `without` names fields that a person may set and a model may not: it writes in the workspace alone.
 
     Limits that concern several fields are left to the request itself, whose errors say what to do next.
     """
     fields: dict[str, Any] = {}
     for name, field in request.model_fields.items():
+        if name in without:
+            continue
         limits = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
         fields[name] = (
             limits,

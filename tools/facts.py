@@ -12,6 +12,7 @@ from analyzers.records import (
     CompressionResult,
     Estimate,
     EvaluationResult,
+    ExportResult,
     LayerScore,
     Measurement,
     Outcome,
@@ -78,6 +79,8 @@ def headline(run: Run) -> dict[str, Any] | None:
             return {"most_important_first": analysis.consensus, "methods": list(analysis.scores)}
         case PlanResult() as plan:
             return {"target": plan.target, "remove": plan.remove}
+        case ExportResult() as exported:
+            return {"format": exported.format, "folder": exported.folder}
         case TrainResult() | CompressionResult() | EvaluationResult() as result:
             measured = next((run.measured(result.metric, subject, "test") for subject in BEST
                              if run.measured(result.metric, subject, "test")), None)  # fmt: skip
@@ -106,6 +109,8 @@ def _result(run: Run) -> dict[str, Any] | None:
             return _compression(compression, run)
         case EvaluationResult() as evaluation:
             return evaluation.model_dump()
+        case ExportResult() as exported:
+            return exported.model_dump(exclude={"files"}) | {"files": [file.path for file in exported.files]}
     return None
 
 

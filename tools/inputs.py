@@ -9,10 +9,10 @@ import torch
 
 from analyzers import datasets
 from analyzers.datasets.splits import Splits, split
-from analyzers.errors import DataError, ModelError, UnknownData, UnknownModel
+from analyzers.errors import BadTarget, DataError, ModelError, UnknownData, UnknownModel
 from analyzers.models import Loaded, is_language_model, load, match_labels, pick_device
 from analyzers.progress import Progress
-from analyzers.records import Request, Run
+from analyzers.records import ExportResult, PlanResult, Request, Run
 from analyzers.references import DataReference, ModelReference, parse_data, parse_model
 from tools.workspace import Workspace
 
@@ -78,6 +78,19 @@ def fingerprint(inputs: Inputs, request: Request) -> str:
     return told.hexdigest()
 
 
+def check_whole(run_id: str, plan: PlanResult) -> None:
+    """Refuse to make the model of a plan that removes parts of blocks.
+
+    Raises:
+        BadTarget: it does.
+    """
+    if plan.granularity != "block":
+        raise BadTarget(
+            f"{run_id} removes parts of blocks, and no configuration of transformers describes a model without them: it could "
+            "be measured and cannot be saved; for a model that can, plan with --granularity block"
+        )
+
+
 def use_device(workspace: Workspace) -> torch.device:
     """The device of the workspace, with its number of threads set."""
     if workspace.threads:
@@ -96,12 +109,26 @@ def resolve(model: str, workspace: Workspace) -> tuple[ModelReference, Run | Non
     if reference.kind != "run":
         return reference, None
     run = workspace.runs.get(reference.value)
+    if isinstance(run.result, ExportResult):
+        return _exported(run, run.result, model), run
     folder = workspace.runs.folder(run.id) / MODEL_FOLDER
-    if run.kind not in ("train", "compression"):
+    if run.kind not in ("train", "compression", "export"):
         raise UnknownModel(f"{run.id} made no model, it is of the kind {run.kind}; its model is: {run.model}")
     if run.status != "done" or not folder.is_dir():
         raise ModelError(f"{run.id} is {run.status} and has no model; run it again: {run.command}")
     return ModelReference(kind="folder", value=str(folder), text=model), run
+
+
+def _exported(run: Run, result: ExportResult, text: str) -> ModelReference:
+    if result.format == "onnx":
+        raise UnknownModel(f"{run.id} is an ONNX graph, which is not opened here; its model is: {run.model}")
+    folder = Path(result.folder)
+    if not folder.is_dir():
+        raise ModelError(f"the folder of {run.id} is gone ({folder}); run it again: {run.command}")
+    file = folder / "model.gguf"
+    if result.format == "gguf":
+        return ModelReference(kind="gguf", value=str(file), text=text)
+    return ModelReference(kind="folder", value=str(folder), text=text)
 
 
 def _same_data(recorded: str | None, wanted: DataReference) -> bool:

@@ -16,7 +16,8 @@ from filelock import FileLock, Timeout
 
 from analyzers.compression.export import storage_errors
 from analyzers.errors import Cancelled, LayerwiseError, UsageError
-from analyzers.records import Artifact, Environment, Kind, Measurement, Record, Request, Run, Split, new_run_id, now
+from analyzers.records import Artifact, Environment, Kind, Measurement, Record, Request, Run, Split, now
+from analyzers.run_ids import new_run_id
 from tools.workspace import Workspace
 
 PACKAGES = ("torch", "transformers", "captum", "shap", "scikit-learn", "scipy", "numpy", "tokenizers", "layerwise")

@@ -2,11 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 from analyzers.errors import UnknownRun, UsageError
 from analyzers.records import Run, now
 from knowledge.files import write_whole
+from tools.rendering import rendered
 from tools.report_content import Chart, Document, Facts, Section
 from tools.workspace import Workspace
 
@@ -51,7 +51,7 @@ def write(runs: list[Run], out: Path) -> Path:
         case ".json":
             text = _json(ordered)
         case ".md":
-            text = _rendered("report.md.j2", document(ordered))
+            text = rendered("report.md.j2", document=document(ordered))
         case _:
             text = _page(document(ordered))
     write_whole(out, text.encode())
@@ -74,6 +74,7 @@ def document(runs: list[Run]) -> Document:
         sections.plans(runs),
         sections.compressions(runs),
         sections.evaluations(runs),
+        sections.exports(runs),
         background.limits(runs),
         background.commands(runs),
         background.settings(runs),
@@ -116,7 +117,7 @@ def _page(content: Document) -> str:
 
     charts = [block for section in content.sections for block in section.blocks if isinstance(block, Chart)]
     drawn = {id(chart): Markup(_drawn(chart, number)) for number, chart in enumerate(charts)}
-    return _rendered("report.html.j2", content, drawn=drawn, plotly=Markup(get_plotlyjs()) if charts else "")
+    return rendered("report.html.j2", document=content, drawn=drawn, plotly=Markup(get_plotlyjs()) if charts else "")
 
 
 def _drawn(chart: Chart, number: int) -> str:
@@ -129,19 +130,3 @@ def _drawn(chart: Chart, number: int) -> str:
             config={"displayModeBar": False, "responsive": True},
         )
     )
-
-
-def _rendered(template: str, content: Document, **more: Any) -> str:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    surroundings = Environment(
-        loader=FileSystemLoader(Path(__file__).with_name("templates")),
-        autoescape=template.endswith(".html.j2"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    surroundings.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
-    surroundings.filters["identity"] = id
-    surroundings.tests["of"] = lambda block, name: type(block).__name__ == name
-    return surroundings.get_template(template).render(document=content, **more)

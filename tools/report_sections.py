@@ -6,6 +6,7 @@ from analyzers.records import (
     AnalysisResult,
     CompressionResult,
     EvaluationResult,
+    ExportResult,
     HealingEpoch,
     Measurement,
     Outcome,
@@ -14,12 +15,13 @@ from analyzers.records import (
     Steadiness,
     TrainEpoch,
     TrainResult,
+    Verification,
 )
 from knowledge.comparison import ranks
 from knowledge.notes import names as note_names
 from knowledge.notes import note
 from tools import figures
-from tools.report_content import Bars, Block, Chart, Explanation, Fact, Facts, Section, Table, bar
+from tools.report_content import Bars, Block, Chart, Command, Explanation, Fact, Facts, Section, Table, bar
 from tools.wording import count, duration, layers, significant, title, units, with_interval
 
 
@@ -142,6 +144,19 @@ def evaluations(runs: list[Run]) -> Section:
     return Section("evaluation", "Evaluations", [measured(run, f"{run.model} on {run.data}") for run in found])
 
 
+def exports(runs: list[Run]) -> Section:
+    """What was written for other programs, and how it was proved."""
+    blocks: list[Block] = []
+    for run in runs:
+        if isinstance(result := run.result, ExportResult):
+            what = f"Written as {result.format}, {', '.join(file.path for file in result.files)}"
+            copied = "; quantized tensors were copied byte for byte" if result.copied else ""
+            blocks += [Facts([Fact(f"{what}{copied}.", run.id)]), measured(run, "Size")]
+            blocks.append(_verification(run, f"{result.format}, opened by {result.runtime}", result.verified))
+            blocks += [Command(command, run.id) for command in result.commands]
+    return Section("exports", "For other programs", blocks)
+
+
 def measured(run: Run, caption: str) -> Table:
     """All measurements of a run."""
     rows = [[_what(m), m.subject, m.split or "", with_interval(m), f"{m.n:,}" if m.n else ""] for m in run.measurements]
@@ -238,8 +253,6 @@ def _plan(run: Run, plan: PlanResult) -> list[Block]:
 
 
 def _compression(run: Run, result: CompressionResult) -> list[Block]:
-    proof = result.verified
-    text = {True: "the same", False: "different", None: "not a language model"}[proof.same_text]
     by_name: dict[str, Bars] = {}
     for m in run.measurements:
         by_name.setdefault(m.name, Bars(_what(m), m.name, m.unit, [])).rows.append(bar(m.subject, m))
@@ -250,23 +263,26 @@ def _compression(run: Run, result: CompressionResult) -> list[Block]:
         charts = list(by_name.values())
         blocks.append(Chart("Before and after", figures.before_after(run.measurements), charts, run.id))
         blocks.append(measured(run, "Measured before and after"))
-    blocks.append(
-        Table(
-            ["verification", "result"],
-            [
-                ["format", result.format],
-                ["opened in a fresh process", "yes" if proof.reloaded_in_fresh_process else "no"],
-                ["greatest difference of logits, relative to the largest", significant(proof.max_logit_difference)],
-                ["generated text", text],
-            ],
-            run.id,
-        )
-    )
+    blocks.append(_verification(run, result.format, result.verified))
     if healing := result.healing:
         how = f"Healing by {healing.strategy}: {duration(healing.seconds)}, epoch {healing.best_epoch} was kept."
         blocks.append(Facts([Fact(how, run.id)]))
         blocks += _epochs(run, healing.epochs, healing.best_epoch, result.metric, "Healing (epoch 0: before it)")
     return blocks
+
+
+def _verification(run: Run, form: str, proof: Verification) -> Table:
+    text = {True: "the same", False: "different", None: "not a language model"}[proof.same_text]
+    return Table(
+        ["verification", "result"],
+        [
+            ["format", form],
+            ["opened in a fresh process", "yes" if proof.reloaded_in_fresh_process else "no"],
+            ["greatest difference of logits, relative to the largest", significant(proof.max_logit_difference)],
+            ["generated text", text],
+        ],
+        run.id,
+    )
 
 
 def _outcome(metric: str, outcome: Outcome | None) -> list[str]:

@@ -5,10 +5,11 @@ The command line, batch scripts and the agent all call these.
 
 from analyzers.progress import Progress
 from analyzers.records import AnalyzeRequest, CompressRequest, EvaluateRequest, PlanRequest, Run, TrainRequest
+from analyzers.requests import ExportRequest
 from tools.report import report
 from tools.workspace import Workspace
 
-__all__ = ["analyze", "compress", "evaluate", "plan", "report", "train"]
+__all__ = ["analyze", "compress", "evaluate", "export", "plan", "report", "train"]
 
 
 def train(request: TrainRequest, workspace: Workspace, progress: Progress, *, resume: bool = False) -> Run:
@@ -72,3 +73,16 @@ def evaluate(request: EvaluateRequest, workspace: Workspace, progress: Progress)
     from tools.steps import evaluation
 
     return evaluation.run(request, workspace, progress)
+
+
+def export(request: ExportRequest, workspace: Workspace, progress: Progress) -> Run:
+    """Write a model, or what a plan leaves of it, in a format that other programs open, and prove it by their runtime.
+
+    Raises:
+        UnknownFormat: no such format, or the model does not fit it.
+        VerificationFailed: what was written is not the model in memory.
+        LayerwiseError: see `analyzers.errors`; nothing is left under the final name.
+    """
+    from tools.steps import export as step
+
+    return step.run(request, workspace, progress)

@@ -300,7 +300,7 @@ def test_a_language_model_calls_tools_and_is_believed_where_it_cites(scripted, w
     assert events[-1] == Answer(
         text="It keeps 98.0 % (compression-5d5d5d).", run_ids=("compression-5d5d5d",), grounded=True
     )
-    assert len(model.tools) == 12
+    assert len(model.tools) == 13
     system, question = model.seen[0]
     assert "Write a number only when a tool result" in system.text
     assert question.text == "how good is it?"

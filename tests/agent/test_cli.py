@@ -23,8 +23,9 @@ from analyzers.records import (
     Run,
     TrainRequest,
 )
+from analyzers.requests import ExportRequest
 from knowledge.runs import RunStore
-from tests.sample_runs import analysis_run, compression_run, evaluation_run, plan_run, story, train_run
+from tests.sample_runs import analysis_run, compression_run, evaluation_run, export_run, plan_run, story, train_run
 from tools.workspace import Workspace
 
 VERBS = {
@@ -33,6 +34,7 @@ VERBS = {
     "plan": (["analysis-3b3b3b", "--ratio", "2"], plan_run()),
     "compress": (["plan-4c4c4c"], compression_run()),
     "evaluate": (["compression-5d5d5d", "demo:movie"], evaluation_run()),
+    "export": (["compression-5d5d5d", "--format", "gguf"], export_run()),
 }
 
 
@@ -106,7 +108,9 @@ def test_people_see_what_was_found_and_what_to_type_next(workflows: Workflows, v
     assert result.exit_code == 0
     assert result.stdout.startswith(run.id)
     assert "a library that prints" not in result.stdout
-    if verb != "evaluate":
+    if verb == "export":
+        assert "\nrun     ollama create" in result.stdout
+    elif verb != "evaluate":
         assert "next    layerwise " in result.stdout
 
 
@@ -131,6 +135,7 @@ def test_people_see_what_was_found_and_what_to_type_next(workflows: Workflows, v
         (["plan", "a", "--max-drop", "0.02"], PlanRequest(analysis="a", max_drop=0.02)),
         (["compress", "p", "--heal", "none"], CompressRequest(plan="p", heal="none")),
         (["evaluate", "m", "d", "--batch-size", "4"], EvaluateRequest(model="m", data="d", batch_size=4)),
+        (["export", "p", "--remove", "3, 11", "--output", "o"], ExportRequest(model="p", remove=(3, 11), output="o")),
     ],
 )
 def test_words_become_a_request(workflows: Workflows, tmp_path: Path, words: list[str], wanted) -> None:
@@ -170,6 +175,7 @@ def test_resume_and_home_are_passed_on(workflows: Workflows, tmp_path: Path) -> 
         (["analyze", "m", "d", "--samples", "many"], "'many' is not allowed; allowed is: integer|auto"),
         (["plan", "a"], "exactly one of --ratio R, --keep N, --max-drop D"),
         (["plan", "a", "--ratio", "2", "--keep", "3"], "exactly one of"),
+        (["export", "p", "--remove", "first"], "--remove 'first': it should be a valid integer"),
         (["compress", "p", "--heal", "prayer"], "'prayer' is not one of 'none', 'distill'"),
         (["runs", "show", "plan-zzzzzz"], "no run 'plan-zzzzzz'; the newest are evaluation-6e6e6e"),
         (["runs", "delete", "analysis-3b3b3b"], "delete those first"),

@@ -20,10 +20,11 @@ from analyzers.records import (
     Request,
     Run,
     TrainRequest,
-    new_run_id,
 )
 from analyzers.references import parse_model
-from tests.sample_runs import analysis_run, compression_run, evaluation_run, plan_run, story, train_run
+from analyzers.requests import ExportRequest
+from analyzers.run_ids import new_run_id
+from tests.sample_runs import analysis_run, compression_run, evaluation_run, export_run, plan_run, story, train_run
 
 REQUESTS = [
     TrainRequest(model="demo:minilm", data="demo:amazon"),
@@ -39,6 +40,8 @@ REQUESTS = [
     CompressRequest(plan="plan-4c4c4c"),
     CompressRequest(plan="plan-4c4c4c", heal="none", epochs=1),
     EvaluateRequest(model="compression-5d5d5d", data="demo:movie", max_tokens=256, batch_size=2),
+    ExportRequest(model="compression-5d5d5d"),
+    ExportRequest(model="gguf:a model.gguf", format="gguf", remove=(3, 11), output="a folder", seed=1),
 ]
 
 
@@ -77,7 +80,7 @@ def test_values_that_no_request_has(change: dict[str, float]):
         TrainRequest(model="m", data="d", **change)
 
 
-@pytest.mark.parametrize("run", [*story(), evaluation_run()], ids=lambda run: run.kind)
+@pytest.mark.parametrize("run", [*story(), evaluation_run(), export_run()], ids=lambda run: run.kind)
 def test_a_run_is_read_as_it_was_written(run: Run):
     again = Run.model_validate(json.loads(run.model_dump_json()))
     assert again == run
@@ -118,7 +121,7 @@ def test_measured():
     assert analysis_run().measured("accuracy") is None
 
 
-@pytest.mark.parametrize("kind", ["train", "analysis", "plan", "compression", "evaluation"])
+@pytest.mark.parametrize("kind", ["train", "analysis", "plan", "compression", "evaluation", "export"])
 def test_ids_of_runs_are_references(kind):
     ids = {new_run_id(kind) for _ in range(50)}
     assert len(ids) == 50

@@ -11,6 +11,7 @@ import pytest
 from analyzers.errors import LayerwiseError
 from analyzers.progress import Progress
 from analyzers.records import AnalyzeRequest, CompressRequest, EvaluateRequest, PlanRequest, Request, Run, TrainRequest
+from analyzers.requests import ExportRequest
 from tools import workflows
 from tools.workspace import Workspace
 
@@ -152,6 +153,7 @@ WORKFLOW = {
     PlanRequest: "plan",
     CompressRequest: "compress",
     EvaluateRequest: "evaluate",
+    ExportRequest: "export",
 }
 
 

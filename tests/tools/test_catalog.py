@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from analyzers.errors import BadTarget, Cancelled, LayerwiseError, UnknownRun, UsageError
 from analyzers.progress import Progress
 from analyzers.records import AnalyzeRequest, CompressRequest, EvaluateRequest, PlanRequest, TrainRequest
+from analyzers.requests import ExportRequest
 from tests.fake_workflows import FakeWorkflows, workflows
 from tests.sample_runs import evaluation_run, story, train_run
 from tools.catalog import WORKFLOWS, catalog
@@ -93,6 +94,11 @@ def test_all_tools_are_there() -> None:
             "evaluate_model",
             {"model": "train-2a2a2a", "data": "demo:movie"},
             EvaluateRequest(model="train-2a2a2a", data="demo:movie"),
+        ),
+        (
+            "export_model",
+            {"model": "compression-5d5d5d", "format": "gguf"},
+            ExportRequest(model="compression-5d5d5d", format="gguf"),
         ),
     ],
 )
@@ -244,3 +250,8 @@ def test_no_tool_hides_its_errors(tools_by_name: dict[str, BaseTool]) -> None:
     """The agent's middleware turns errors into messages; a tool that did it too would hide Cancelled."""
     assert all(not tool.handle_tool_error and not tool.handle_validation_error for tool in tools_by_name.values())
     assert not issubclass(Cancelled, ToolException)
+
+
+def test_a_model_does_not_choose_where_files_are_written(tools_by_name: dict[str, BaseTool]) -> None:
+    assert "output" not in tools_by_name["export_model"].args
+    assert {"model", "format", "remove"} <= set(tools_by_name["export_model"].args)

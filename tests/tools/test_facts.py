@@ -8,7 +8,7 @@ import pytest
 from analyzers.records import Measurement, Run
 from knowledge.runs import RunStore
 from tests.fake_workflows import no_index
-from tests.sample_runs import analysis_run, compression_run, evaluation_run, plan_run, story, train_run
+from tests.sample_runs import analysis_run, compression_run, evaluation_run, export_run, plan_run, story, train_run
 from tools.facts import base_model, brief, facts, headline
 
 __all__ = ["no_index"]
@@ -70,6 +70,7 @@ def test_the_headline_is_the_metric_of_what_is_handed_over(run: Run, subject: st
 def test_headlines_of_analysis_plan_and_failure() -> None:
     assert headline(analysis_run())["most_important_first"] == analysis_run().result.consensus
     assert headline(plan_run()) == {"target": {"ratio": 2.0}, "remove": [1, 2, 3]}
+    assert headline(export_run()) == {"format": "gguf", "folder": "/home/a/runs/export-7f7f7f/model"}
     assert headline(train_run(result=None)) is None
 
 

@@ -10,8 +10,10 @@ import pytest
 from analyzers.errors import BadTarget, Cancelled, ModelError
 from analyzers.progress import Progress
 from analyzers.records import AnalyzeRequest, CompressRequest, PlanRequest, Run
+from analyzers.requests import ExportRequest
 from tests.tools.conftest import Chain, copied, left_in, refused, run, workspace_in, write_decoder, write_sentences
 from tests.tools.test_killed import KILLED, environment
+from tools import workflows
 from tools.workspace import Workspace
 
 
@@ -51,6 +53,8 @@ def test_parts_of_blocks(decoder: tuple[Workspace, Run]):
         assert by_source[name].remove == [unit for layer in blocks[name].remove for unit in (2 * layer, 2 * layer + 1)]
     assert any("not be saved" in note for note in result.uncertain)
     refused(CompressRequest(plan=parts.id), workspace, BadTarget, parts.id, "--granularity block")
+    with pytest.raises(BadTarget, match=f"{parts.id} removes parts of blocks"):
+        workflows.export(ExportRequest(model=parts.id), workspace, Progress())
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 
 from analyzers.errors import StorageError, UnknownRun, UsageError
 from analyzers.records import Run
-from tests.sample_runs import analysis_run, compression_run, evaluation_run, plan_run, story, train_run
+from tests.sample_runs import analysis_run, compression_run, evaluation_run, export_run, plan_run, story, train_run
 from tools.report import document, report, write
 from tools.report_content import Bar, Bars, Table
 from tools.workspace import Workspace
@@ -136,12 +136,24 @@ def test_json_holds_the_records(tmp_path: Path) -> None:
         [plan_run()],
         [compression_run()],
         [evaluation_run()],
+        [export_run()],
         [train_run(status="failed", result=None, measurements=[], error="no rows")],
         [compression_run(measurements=[])],
         story(30),
         [*story(), compression_run(run_id="compression-777777")],
     ],
-    ids=["train", "analysis", "plan", "compression", "evaluation", "failed", "nothing-measured", "30-layers", "two"],
+    ids=[
+        "train",
+        "analysis",
+        "plan",
+        "compression",
+        "evaluation",
+        "export",
+        "failed",
+        "nothing-measured",
+        "30-layers",
+        "two",
+    ],
 )
 def test_any_part_of_a_story_makes_a_report(runs: list[Run], suffix: str, tmp_path: Path) -> None:
     text = write(runs, tmp_path / f"report{suffix}").read_text()

@@ -38,17 +38,17 @@ def run(request: AnalyzeRequest, workspace: Workspace, progress: Progress) -> Ru
         journal = Journal(work)
         journal.only_for(fingerprint(inputs, request))
         with storage_errors(work):
-            began = time.monotonic()
+            began, foretold = time.monotonic(), list[Measurement]()
 
             def tell(expected: Expected) -> None:
                 least = "at least " if request.samples == "auto" else ""
                 progress.say(
                     f"this takes {least}about {duration(expected.seconds)} and {size(expected.bytes)} of memory in all"
                 )
-                active.measurements += _spent("expected", expected.seconds, expected.bytes)
+                foretold.extend(_spent("expected", expected.seconds, expected.bytes))
 
             active.result = analyze_splits(inputs.loaded, inputs.splits, request, progress, journal, tell)
-            active.measurements += _spent("measured", time.monotonic() - began, memory_peak())
+            active.measurements = foretold + _spent("measured", time.monotonic() - began, memory_peak())
         shutil.rmtree(work, ignore_errors=True)
     return active.finished
 

@@ -3,7 +3,7 @@
 from analyzers.compression.export import expected, save_verified
 from analyzers.compression.healing import distill
 from analyzers.compression.surgery import remove_blocks
-from analyzers.errors import BadTarget, NotFinite, StorageError, UnknownRun
+from analyzers.errors import NotFinite, StorageError, UnknownRun
 from analyzers.evaluation import (
     disk,
     forward_call,
@@ -18,7 +18,7 @@ from analyzers.layers import LayeredModel
 from analyzers.progress import Progress
 from analyzers.records import CompressionResult, CompressRequest, Healing, PlanResult, Run, TrainRequest
 from analyzers.training import discard_state, token_limit
-from tools.inputs import MODEL_FOLDER, Inputs, check_unchanged, open_inputs
+from tools.inputs import MODEL_FOLDER, Inputs, check_unchanged, check_whole, open_inputs
 from tools.recording import Recording, recording
 from tools.workspace import Workspace
 
@@ -54,11 +54,7 @@ def _plan(run_id: str, workspace: Workspace) -> tuple[Run, PlanResult]:
             f"{run_id} is a run of the kind {run.kind} ({run.status}); compression starts from a finished plan: make one with: "
             "layerwise plan ANALYSIS_RUN --ratio 2"
         )
-    if run.result.granularity != "block":
-        raise BadTarget(
-            f"{run_id} removes parts of blocks, and no configuration of transformers describes a model without them: it could "
-            "be measured and cannot be saved; for a model that can, plan with --granularity block"
-        )
+    check_whole(run_id, run.result)
     return run, run.result
 
 

@@ -4,6 +4,7 @@ import errno
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -142,6 +143,22 @@ def test_expected_says_only_what_was_asked_for(build_decoder, build_encoder, bat
     assert set(expected(build_encoder(), batch)) == {"logits"}
 
 
+def test_a_model_with_a_taste_of_its_own_writes_plain_greedy_text(build_decoder, batch):
+    plain = expected(build_decoder(), batch)
+    model = build_decoder()
+    model.generation_config.repetition_penalty = 9.0
+    model.generation_config.no_repeat_ngram_size = 1
+    assert torch.equal(expected(model, batch)["text"], plain["text"])
+
+
+def test_padding_is_not_compared(build_decoder, batch):
+    batch.inputs["attention_mask"][0, -4:] = 0
+    found = expected(build_decoder(), batch)
+    assert set(found) == {"logits"}, "a padded text is not continued"
+    assert not found["logits"][0, -4:].any()
+    assert found["logits"][0, :-4].any()
+
+
 def test_logits_of_zero_are_compared(in_this_process, build_encoder, batch, tokenizer, tmp_path: Path):
     model = build_encoder()
     with torch.no_grad():
@@ -176,6 +193,17 @@ def test_disk_full(error: Exception, what: str, build_encoder, tokenizer, tmp_pa
             save(model, tokenizer, tmp_path / name)
     assert left_in(tmp_path) == ["old"]
     assert "model.safetensors" in left_in(tmp_path / "old")
+
+
+@pytest.mark.parametrize("proving", [False, True])
+def test_too_little_disk_is_noticed_first(proving: bool, build_encoder, batch, tokenizer, tmp_path: Path, monkeypatch):
+    model = build_encoder()
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=4_000_000))  # not a byte for weights
+    monkeypatch.setattr(export, "_write", lambda *words: pytest.fail("it wrote"))
+    do, more = (save_verified, (batch, {})) if proving else (save, ())
+    with pytest.raises(StorageError, match=r"model needs 4 MB and 4 MB are free there; .* --home; nothing was written"):
+        do(model, tokenizer, tmp_path / "model", *more)
+    assert left_in(tmp_path) == []
 
 
 def test_disk_full_when_the_probe_is_written(build_encoder, batch, tokenizer, tmp_path: Path, monkeypatch):

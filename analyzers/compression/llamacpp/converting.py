@@ -1,0 +1,136 @@
+"""A model of transformers as a GGUF file in full precision, which Ollama quantizes as it likes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+from torch import Tensor
+
+from analyzers.compression.llamacpp.cutting import tokenizer_fields
+from analyzers.compression.llamacpp.vocabulary import vocabulary_fields
+from analyzers.errors import UnknownFormat
+
+# model_type of transformers -> architecture of llama.cpp
+FAMILIES = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen3"}
+
+
+def check(model: Any, tokenizer: Any, origin: Path | None) -> None:
+    """Refuse what llama.cpp would read as another model.
+
+    Args:
+        model: of transformers.
+        tokenizer: of the model.
+        origin: as in `write`.
+
+    Raises:
+        UnknownFormat: the model is none of FAMILIES, no language model, or computes positions in a way of its own; or the
+            tokenizer is of a kind that llama.cpp does not have.
+    """
+    kind = model.config.model_type
+    if kind not in FAMILIES or not type(model).__name__.endswith("ForCausalLM"):
+        raise UnknownFormat(
+            f"{type(model).__name__} ({kind}) cannot be written as GGUF; allowed are language models of the families "
+            f"{', '.join(FAMILIES)}: use --format hf or onnx"
+        )
+    if FAMILIES[kind] == "llama" and any(name.endswith(".bias") for name in model.state_dict()):
+        raise UnknownFormat(
+            "this model adds biases, which the GGUF loader of transformers leaves out for llama, so nothing could be verified; "
+            "allowed is one without: use --format hf or onnx"
+        )
+    rope = model.config.rope_parameters.get("rope_type", "default")
+    if rope != "default":
+        # llama.cpp wants the scaled frequencies as a tensor that transformers does not read: nothing could be proved.
+        raise UnknownFormat(
+            f"this model scales its positions ({rope}), which cannot be verified when written as GGUF; allowed is the default: "
+            "give the dense model as gguf:PATH with --remove, or use --format hf"
+        )
+    if origin is None:
+        for _ in vocabulary_fields(tokenizer, model.get_input_embeddings().weight.shape[0]):
+            pass
+
+
+def write(model: Any, tokenizer: Any, name: str, origin: Path | None, target: Path) -> None:
+    """Write all tensors in float32 with what llama.cpp has to know of the configuration and the tokenizer.
+
+    Args:
+        model: one that `check` lets pass.
+        tokenizer: of the model.
+        name: for people.
+        origin: a GGUF file whose entries about the tokenizer are taken over as they are.
+        target: the file.
+
+    Raises:
+        UnknownFormat: the tokenizer is of a kind that llama.cpp does not have.
+    """
+    writer = gguf.GGUFWriter(target, FAMILIES[model.config.model_type])
+    try:
+        _configure(writer, model.config, name)
+        vocabulary = model.get_input_embeddings().weight.shape[0]
+        for field in tokenizer_fields(origin) if origin else vocabulary_fields(tokenizer, vocabulary):
+            writer.add_key_value(*field)
+        for tensor_name, tensor in _tensors(model):
+            writer.add_tensor(tensor_name, tensor)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+    finally:
+        writer.close()
+
+
+def _configure(writer: Any, config: Any, name: str) -> None:
+    heads = config.num_attention_heads
+    head_width = getattr(config, "head_dim", None) or config.hidden_size // heads
+    window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
+    writer.add_type("model")
+    writer.add_name(name)
+    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
+    writer.add_block_count(config.num_hidden_layers)
+    # These architectures of llama.cpp have no window: within it, all positions are seen and the model is the same.
+    writer.add_context_length(min(config.max_position_embeddings, window or config.max_position_embeddings))
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_key_length(head_width)
+    writer.add_value_length(head_width)
+    writer.add_rope_dimension_count(head_width)
+    writer.add_rope_freq_base(float(config.rope_parameters["rope_theta"]))
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_vocab_size(config.vocab_size)
+
+
+def _tensors(model: Any) -> Iterator[tuple[str, np.ndarray]]:
+    config = model.config
+    arch = next(key for key, value in gguf.MODEL_ARCH_NAMES.items() if value == FAMILIES[config.model_type])
+    names = gguf.get_tensor_name_map(arch, config.num_hidden_layers)
+    tied = model.get_output_embeddings().weight is model.get_input_embeddings().weight
+    for name, tensor in model.state_dict().items():
+        if tied and name == "lm_head.weight":
+            continue
+        written = names.get_name(name, try_suffixes=(".weight", ".bias"))
+        if written is None:
+            raise UnknownFormat(
+                f"llama.cpp's {FAMILIES[config.model_type]} has no tensor for {name}; allowed are models as transformers defines "
+                "them: use --format hf"
+            )
+        if FAMILIES[config.model_type] == "llama" and ".self_attn.q_proj." in name:
+            tensor = interleaved(tensor, config.num_attention_heads)
+        elif FAMILIES[config.model_type] == "llama" and ".self_attn.k_proj." in name:
+            tensor = interleaved(tensor, config.num_key_value_heads)
+        yield written, tensor.detach().cpu().float().contiguous().numpy()
+
+
+def interleaved(weight: Tensor, heads: int) -> Tensor:
+    """Rows in the order of llama.cpp's rotary embedding, which turns neighbours where transformers turns halves.
+
+    Args:
+        weight: (heads · width, …) of a projection to queries or keys: rows i and i + width/2 of a head turn together.
+        heads: of the projection.
+
+    Returns:
+        the same rows; those that turn together stand side by side.
+    """
+    halves = weight.unflatten(0, (heads, 2, -1))  # (heads, half, width / 2, …)
+    return halves.transpose(1, 2).flatten(0, 2)
