@@ -45,11 +45,13 @@ class _Losses(torch.autograd.Function):
             part = slice(start, start + rows)
             target = targets[part].unsqueeze(1)
             logits = nn.functional.linear(hidden[part], weight, bias).float()  # (rows, vocabulary)
-            total = logits.logsumexp(1, keepdim=True)
-            loss[part] = (total - logits.gather(1, target)).squeeze(1)
-            hit[part] = (logits.argmax(1, keepdim=True) == target).squeeze(1).float()
+            right, top = logits.gather(1, target), logits.amax(1, keepdim=True)
+            hit[part] = (right == top).squeeze(1).float()
+            chance = logits.sub_(top).exp_()  # in place: to write that much anew takes longer than to compute it
+            total = chance.sum(1, keepdim=True)
+            loss[part] = (total.log() + top - right).squeeze(1)
             if gradient is not None:
-                chance = logits.sub_(total).exp_()
+                chance.div_(total)
                 chance.scatter_add_(1, target, torch.full_like(total, -1.0))
                 gradient[part] = chance.to(weight.dtype) @ weight
         if gradient is not None:
