@@ -167,12 +167,12 @@ def _scored(chosen: Sequence[Method], engines: Iterable[Engine], progress: Progr
             found.failed.pop(method.id, None)
             try:
                 found.scores[method.id] = engine.score(method)
-            except (Cancelled, StorageError):
+            except (Cancelled, StorageError, OSError):  # what the journal raises is of the disk, not of a method
                 raise
             except LayerwiseError as problem:
                 found.failed[method.id] = problem
             except Exception as problem:  # noqa: BLE001 - whatever a model or a method raises, other methods may do
-                found.failed[method.id] = _raised(problem)
+                found.failed[method.id] = ModelError(f"{_raised(problem)}; leave the method out with --methods")
             else:
                 found.stability[method.id] = stability(engine.values[method.id], engine.seed)
         found.examples = engine.examples
@@ -198,9 +198,9 @@ def _tell(tell: Callable[[Expected], None], engine: Engine, chosen: Sequence[Met
         tell(expected)
 
 
-def _raised(problem: Exception) -> ModelError:
+def _raised(problem: Exception) -> str:
     lines = str(problem).strip().splitlines() or ["no message"]
-    return ModelError(f"the model raised {type(problem).__name__}: {lines[0]}")
+    return f"the model raised {type(problem).__name__}: {lines[0]}"
 
 
 class Analyzer:

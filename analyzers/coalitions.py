@@ -6,6 +6,7 @@ are walked like a prefix tree: what two sets have in common before they part is 
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -203,7 +204,7 @@ class Coalitions:
             branches.update(seen)
             yield scores
 
-    def _from(self, start: int, branches: dict[int, Tensor]):  # type: ignore[no-untyped-def] # noqa: ANN202
+    def _from(self, start: int, branches: dict[int, Tensor]) -> AbstractContextManager[None]:
         return self.layered.replaying(start, branches[start] if start else torch.empty(0))
 
     def _check(self, kept: Kept, loss: np.ndarray) -> None:

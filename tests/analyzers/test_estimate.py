@@ -139,4 +139,5 @@ def test_a_model_that_cannot_be_timed_is_analyzed_all_the_same() -> None:
     assert not told
     assert said[0] == "how long it takes cannot be told: the model raised RuntimeError: no gradients here"
     assert list(found.scores) == ["ablation"]
-    assert found.failed == {"fisher": "the model raised RuntimeError: no gradients here"}
+    why = "the model raised RuntimeError: no gradients here; leave the method out with --methods"
+    assert found.failed == {"fisher": why}

@@ -54,6 +54,18 @@ def run(task: Classification, progress: Progress | None = None, journal: Journal
     return analyze(loaded, [CALIBRATION], HELD_OUT, METHODS, 0, progress or Progress(), journal)
 
 
+def test_a_full_disk_is_not_taken_for_a_method_that_failed(tmp_path: Path) -> None:
+    class Full(Journal):
+        def part(self, name: str) -> Journal:
+            return self
+
+        def keep(self, name: str, **arrays: object) -> None:
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        run(Counting(), journal=Full(tmp_path))
+
+
 @pytest.fixture(scope="module")
 def undisturbed() -> tuple[AnalysisResult, int]:
     task = Counting()
