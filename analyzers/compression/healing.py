@@ -9,20 +9,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from analyzers.datasets import Example
 from analyzers.datasets.splits import Splits
 from analyzers.evaluation import losses_of, outcome
 from analyzers.layers import LayeredModel, frozen
 from analyzers.progress import Progress
 from analyzers.records import Healing, HealingEpoch, TrainRequest
 from analyzers.tasks import Batch, Scores, Task
+from analyzers.tasks.wrapped import Wrapped
 from analyzers.training import discard_state, train
 
 TEMPERATURE = 2.0
 HIDDEN_WEIGHT = 1.0  # of the distance of hidden states, beside the divergence of the answers
 
 
-class Distillation:
+class Distillation(Wrapped):
     """A task whose loss is the distance from a teacher; its scores and metric are those of the task itself.
 
     Per example: T² · KL(teacher ‖ student) of the answers at temperature T (Hinton et al. 2015,
@@ -40,22 +40,9 @@ class Distillation:
             student: the smaller model, which will be trained.
             kept: indices in the teacher of the student's blocks.
         """
-        self.task, self.teacher, self.student, self.kept = task, teacher, student, list(kept)
+        super().__init__(task)
+        self.teacher, self.student, self.kept = teacher, student, list(kept)
         self.name, self.metric, self.higher_is_better = task.name, task.metric, task.higher_is_better
-
-    def batches(
-        self,
-        examples: Sequence[Example],
-        tokenizer: Any,
-        batch_size: int,
-        max_tokens: int,
-        samples: int | None = None,
-        seed: int = 0,
-    ) -> list[Batch]:
-        return self.task.batches(examples, tokenizer, batch_size, max_tokens, samples, seed)
-
-    def run(self, model: torch.nn.Module, batch: Batch) -> None:
-        self.task.run(model, batch)
 
     def scores(self, model: torch.nn.Module, batch: Batch) -> Scores:
         return self.task.scores(model, batch)

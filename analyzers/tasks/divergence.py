@@ -1,17 +1,17 @@
 """How far a smaller model's predictions are from those of the dense model, whatever is right."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from analyzers.datasets import Example
 from analyzers.tasks.contract import Batch, Scores, Task
+from analyzers.tasks.wrapped import Wrapped
 
 
-class Divergence:
+class Divergence(Wrapped):
     """A task whose loss is the Kullback-Leibler divergence KL(dense ‖ model) of the predictions, in nats.
 
     For a language model the mean over the predicted tokens. The dense model's log-probabilities are taken from the first
@@ -28,7 +28,7 @@ class Divergence:
             dense: the model as it is now, with all its layers.
             batches: all that will ever be asked for.
         """
-        self.task = task
+        super().__init__(task)
         self.metric, self.higher_is_better, self.labelled = "divergence", False, task.labelled
         self._dense: dict[int, Tensor] = {}  # example -> (tokens - 1, vocabulary) or (1, classes)
         training = dense.training
@@ -39,21 +39,6 @@ class Divergence:
                 for row, chances in zip(batch.indices.tolist(), self._chances(dense, batch.to(device)), strict=True):
                     self._dense[row] = chances
         dense.train(training)
-
-    def batches(
-        self,
-        examples: Sequence[Example],
-        tokenizer: Any,
-        batch_size: int,
-        max_tokens: int,
-        samples: int | None = None,
-        seed: int = 0,
-    ) -> list[Batch]:
-        """Those of the task itself."""
-        return self.task.batches(examples, tokenizer, batch_size, max_tokens, samples, seed)
-
-    def run(self, model: nn.Module, batch: Batch) -> None:
-        self.task.run(model, batch)
 
     def scores(self, model: nn.Module, batch: Batch) -> Scores:
         """`hit` is how often the model's first choice is the dense model's."""
