@@ -31,7 +31,7 @@ check: setup
 
 # Two processes of one thread each: tiny models gain nothing from two threads.
 unit: setup
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not real" --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not real" --numprocesses 2 --dist loadgroup
 
 real: setup
 	$(BIN)/pytest -m real

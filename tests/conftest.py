@@ -6,6 +6,17 @@ from pathlib import Path
 import pytest
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What a worker takes as one piece: a file, or all tests that look at the one chain of runs, so that one worker makes it.
+
+    The chain is the longest piece and comes first: the other worker is then not left waiting for it at the end.
+    """
+    for item in items:
+        looks = "chain" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("chain" if looks else str(item.path)))
+    items.sort(key=lambda item: "chain" not in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture(autouse=True)
 def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A home and a cache of its own for each test, and an end to what a command sets for libraries."""
