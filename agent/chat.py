@@ -47,7 +47,6 @@ from tools.catalog import catalog
 from tools.workspace import Workspace
 
 KNOWN_RUNS = 30  # the newest that a language model is told of
-RETRIES = 2  # of a server that is busy
 CLOSING = 5.0  # seconds that a workflow gets to reach its next tick
 TICK = 0.1  # seconds between two looks at the queue; a key press is seen at the next
 TICKS_EVERY = 0.2  # seconds between two events of progress
@@ -95,7 +94,7 @@ class ChatSession:
                     llm.grade, [tool.name for tool in tools], self._known_runs, llm.context, self._explain, self._note
                 ),
                 ModelRetryMiddleware(
-                    max_retries=RETRIES, retry_on=passes, on_failure="error", initial_delay=llm.patience
+                    max_retries=llm.retries, retry_on=passes, on_failure="error", initial_delay=llm.patience
                 ),
             ]
         self._agent = create_agent(

@@ -23,7 +23,10 @@ def examine(session: Session, name: str) -> tuple[dict[str, Any], str]:
     llm = choose(name, settings)
     graded = None
     if llm.name != "offline":
-        graded = doctor.grade(llm, settings, workspace, session.progress.say)
+        try:
+            graded = doctor.grade(llm, settings, workspace, session.progress.say)
+        finally:
+            llm.close()
         grades.write(workspace.home, graded)
     verdict = doctor.verdict(llm, graded)
     document = {

@@ -181,7 +181,8 @@ def context_of(llm: LanguageModel, settings: Settings) -> int | None:
     import ollama
 
     try:
-        shown = ollama.Client(host=settings.ollama_base_url, timeout=10).show(llm.name.partition(":")[2])
+        with ollama.Client(host=settings.ollama_base_url, timeout=10) as client:
+            shown = client.show(llm.name.partition(":")[2])
     except (httpx.HTTPError, ollama.ResponseError, ConnectionError):
         return None
     lengths = [value for name, value in (shown.modelinfo or {}).items() if name.endswith(".context_length")]

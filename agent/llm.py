@@ -26,7 +26,15 @@ class LanguageModel(NamedTuple):
     grade: Grade | None = None  # of `layerwise doctor`
     context: int | None = None  # tokens that it reads at once, where it is known
     timeout: float = TIMEOUT
+    retries: int = 2
     patience: float = 1.0  # seconds before a busy server is asked again, then twice that
+
+    def close(self) -> None:
+        """Let go of the connections, which the libraries leave to the garbage collector."""
+        for name in ("_client", "root_client"):
+            client = getattr(getattr(self.model, name, None), "_client", None)
+            if client is not None and hasattr(client, "close"):
+                client.close()
 
 
 def create(llm: str, settings: Settings) -> BaseChatModel:
@@ -139,7 +147,8 @@ def ollama_models(settings: Settings) -> list[str]:
     import ollama
 
     try:
-        listed = ollama.Client(host=settings.ollama_base_url, timeout=PROBE_TIMEOUT).list()
+        with ollama.Client(host=settings.ollama_base_url, timeout=PROBE_TIMEOUT) as client:
+            listed = client.list()
     except (ConnectionError, httpx.HTTPError, ollama.ResponseError, ValueError):
         where = _server(settings.ollama_base_url)
         raise LanguageModelError(
@@ -181,6 +190,7 @@ def _openai(model: str, settings: Settings) -> BaseChatModel:
         api_key=key or SecretStr("none"),  # local servers want none, the client wants one
         temperature=0,
         timeout=settings.llm_timeout,
+        max_retries=settings.llm_retries,
         max_completion_tokens=ANSWER_TOKENS,
         streaming=True,  # so that an answer without an end is noticed while it comes
         stream_usage=True,
@@ -210,6 +220,7 @@ def _graded(model: BaseChatModel, name: str, why: str, settings: Settings) -> La
         grade=known.strategy if known else None,
         context=settings.num_ctx if local else None,
         timeout=settings.llm_timeout,
+        retries=settings.llm_retries,
     )
 
 

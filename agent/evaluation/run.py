@@ -1,5 +1,6 @@
 """Run the cases with a language model, and count."""
 
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,8 @@ from agent.llm import LanguageModel
 from analyzers.records import Estimate, Record
 from analyzers.statistics import mean_intervals
 from tools.workspace import Workspace
+
+MEMORY = Path("/dev/shm")  # a disk waits for each step of a conversation to be written
 
 
 class Outcome(Record):
@@ -93,7 +96,8 @@ def _outcome(llm: LanguageModel, case: Case, plain: bool) -> Outcome:
     calls: list[str] = []
     answers: list[str] = []
     started = time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="layerwise-eval-", ignore_cleanup_errors=True) as folder:
+    place = MEMORY if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="layerwise-eval-", dir=place, ignore_cleanup_errors=True) as folder:
         workspace = Workspace(home=Path(folder) / "home", cache=Path(folder) / "cache")
         furnish(workspace, case.state, case.taint)
         talk = PlainAgent(llm, workspace, RecordedWorkflows()) if plain else _Talk(llm, workspace)

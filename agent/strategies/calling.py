@@ -74,8 +74,11 @@ class Calling(AgentMiddleware):
             message = self._next_step(request, handler)
         except Exception as problem:
             known = self._explain(problem)
-            if known is None or not retell(turn, said.language):
+            if known is None:
                 raise
+            if not retell(turn, said.language):
+                # LangGraph keeps what is raised here in the history: not the provider's words, which may hold a key
+                raise known from None
             return AIMessage(_ended("lost", turn, said, reason=str(known)))
         self._notice_cut(message)
         for call in message.tool_calls[:1]:
@@ -102,7 +105,7 @@ class Calling(AgentMiddleware):
         for strategy in self._strategies:
             try:
                 message = strategy.next_step(request, handler)
-            except ValueError as problem:  # a library that could not read what the server sent
+            except (ValueError, AssertionError) as problem:  # a library that could not read what the server sent
                 if self._explain(problem):
                     raise
                 refused = problem
@@ -110,7 +113,7 @@ class Calling(AgentMiddleware):
             if message is not None:
                 return message
         raise LanguageModelError(
-            f"the language model gave no answer that can be used{f' ({refused})'[:200] if refused else ''}; "
+            f"the language model gave no answer that can be used{f' ({type(refused).__name__})' if refused else ''}; "
             "ask in other words, look at it with: layerwise doctor, or choose another: --llm offline"
         )
 
