@@ -83,7 +83,9 @@ class Calling(AgentMiddleware):
         self._notice_cut(message)
         for call in message.tool_calls[:1]:
             if question := question_for(call["name"], call["args"], said):
-                return AIMessage(question, usage_metadata=message.usage_metadata)
+                return AIMessage(
+                    question, usage_metadata=message.usage_metadata, response_metadata=message.response_metadata
+                )
         return message
 
     def wrap_tool_call(self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Any]) -> Any:

@@ -28,20 +28,29 @@ def doctor(script: Script, home: Path, monkeypatch: pytest.MonkeyPatch) -> dict[
     ("steps", "strategy", "refrains"),
     [
         ([Calls("train_model", TRAIN), Says("no json"), Says("Hello!")], "native", True),
-        ([Calls("train_model", TRAIN), Says('{"steps": ["train_model"]}'), Says("Hello!")], "native", True),
+        (
+            [Calls("train_model", TRAIN), Says('{"first": "train_model", "then": "nothing"}'), Says("Hello!")],
+            "native",
+            True,
+        ),
         (  # calls natively, on a greeting too; under the schema it does not
             [
                 Calls("train_model", TRAIN),
-                Says('{"steps": ["train_model"]}'),
+                Says('{"first": "train_model", "then": "nothing"}'),
                 Calls("list_capabilities", {}),
-                Says('{"steps": ["answer"]}'),
+                Says('{"first": "answer", "then": "nothing"}'),
                 Says("Hello!"),
             ],
             "schema",
             True,
         ),
         (
-            [Says(PRINTED), Says('{"steps": ["train_model"]}'), Says('{"steps": ["answer"]}'), Says("Hi")],
+            [
+                Says(PRINTED),
+                Says('{"first": "train_model", "then": "nothing"}'),
+                Says('{"first": "answer", "then": "nothing"}'),
+                Says("Hi"),
+            ],
             "schema",
             True,
         ),

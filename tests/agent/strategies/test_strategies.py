@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from agent.chat import ChatSession
+from agent.evaluation.cases import OWN, load_cases
 from agent.events import Answer, Failed, ToolFailed, ToolFinished, ToolStarted
 from agent.llm import LanguageModel
 from agent.strategies import in_order
@@ -19,6 +21,7 @@ from agent.strategies.said import Said, question_for
 from agent.strategies.schema import GOALS
 from agent.strategies.shown import needed_first, shown
 from agent.strategies.text import attempted, call_in
+from prompts import load
 from tests.agent.scripted import Scripted
 from tests.fake_workflows import FakeWorkflows, no_index, workflows
 from tests.sample_runs import analysis_run, story, train_run
@@ -47,6 +50,10 @@ def talk(tmp_path: Path, no_index: None, workflows: FakeWorkflows) -> Iterator[A
     yield begin
     for session in sessions:
         session.close()
+
+
+def chosen(first: str, then: str = "nothing") -> str:
+    return json.dumps({"first": first, "then": then})
 
 
 def called(events: list[Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -204,13 +211,13 @@ def test_a_printed_call_is_executed_whatever_the_grade(talk: Any) -> None:
 
 def test_a_bad_printed_call_falls_back_to_the_schema(talk: Any) -> None:
     bad = '{"name": "show_runs", "arguments": {"id": "plan-4c4c4c"}}'
-    session, model = talk("native", bad, bad, '{"steps": ["show_run"]}', "It removes three layers.", runs=story())
+    session, model = talk("native", bad, bad, chosen("show_run"), "It removes three layers.", runs=story())
     assert called(list(session.stream("show me plan-4c4c4c"))) == [("show_run", {"run": "plan-4c4c4c"})]
     assert len(model.seen) == 4
 
 
 def test_the_schema_takes_all_steps_at_once_and_those_they_need(talk: Any, workflows: FakeWorkflows) -> None:
-    session, model = talk("schema", '{"steps": ["train_model", "compress_model"]}')
+    session, model = talk("schema", chosen("train_model", "compress_model"))
     events = list(session.stream("train minilm on amazon and make it twice as fast"))
     assert workflows.names == ["train", "analyze", "plan", "compress"]
     assert len(model.seen) == 1
@@ -220,7 +227,7 @@ def test_the_schema_takes_all_steps_at_once_and_those_they_need(talk: Any, workf
 
 
 def test_the_schema_refrains_and_asks(talk: Any) -> None:
-    session, _model = talk("schema", '{"steps": ["answer"]}', "Hello!", '{"steps": ["train_model"]}')
+    session, _model = talk("schema", chosen("answer"), "Hello!", chosen("train_model"))
     events = list(session.stream("hello"))
     assert (called(events), events[-1].text) == ([], "Hello!")
     events = list(session.stream("train minilm"))
@@ -235,11 +242,11 @@ def test_a_server_that_ignores_the_schema_is_read_as_text(talk: Any) -> None:
 
 
 def test_no_token_of_a_choice_reaches_the_user(talk: Any) -> None:
-    session, _ = talk("schema", '{"steps": ["answer"]}', "Hello!")
+    session, _ = talk("schema", chosen("answer"), "Hello!")
     shown_text = "".join(
         getattr(event, "text", "") for event in session.stream("hello") if not isinstance(event, Answer)
     )
-    assert "steps" not in shown_text
+    assert "first" not in shown_text
 
 
 def test_an_unknown_tool_comes_back_with_the_list(talk: Any) -> None:
@@ -282,3 +289,17 @@ def test_nothing_that_works_is_one_sentence(talk: Any) -> None:
     end = list(session.stream("hello"))[-1]
     assert isinstance(end, Failed)
     assert "layerwise doctor" in end.message
+
+
+def test_the_examples_that_a_model_sees_are_no_cases() -> None:
+    seen = {message.casefold().strip("?？.!。") for message, *_ in yaml.safe_load(load("choices.yaml"))}
+    asked = {turn.say.casefold().strip("?？.!。") for case in load_cases(OWN) for turn in case.turns}
+    assert not seen & asked
+
+
+def test_a_follow_up_is_chosen_with_what_was_chosen_before(talk: Any) -> None:
+    session, model = talk("schema", chosen("train_model"))
+    list(session.stream("train minilm"))
+    list(session.stream("on amazon"))
+    before, choice, now = model.seen[1][-3:]
+    assert (before.text, choice.text, now.text) == ("train minilm", chosen("train_model"), "on amazon")
