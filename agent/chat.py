@@ -13,7 +13,12 @@ from contextlib import suppress
 from typing import Any
 
 from langchain.agents import create_agent
-from langchain.agents.middleware import ModelCallLimitMiddleware, ToolCallLimitMiddleware, ToolErrorMiddleware
+from langchain.agents.middleware import (
+    ModelCallLimitMiddleware,
+    ModelRetryMiddleware,
+    ToolCallLimitMiddleware,
+    ToolErrorMiddleware,
+)
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, ToolMessage
 from langgraph.checkpoint.sqlite import SqliteSaver
 
@@ -31,8 +36,9 @@ from agent.events import (
     ToolStarted,
 )
 from agent.grounding import check, facts_of
-from agent.llm import LanguageModel, explain
-from analyzers.errors import Cancelled, LayerwiseError, StorageError, UsageError
+from agent.llm import LanguageModel, explain, passes
+from agent.strategies.calling import MODEL_CALLS, TOOL_CALLS, Calling
+from analyzers.errors import Cancelled, LanguageModelError, LayerwiseError, StorageError, UsageError
 from analyzers.progress import Progress
 from analyzers.records import Run
 from analyzers.run_ids import new_run_id
@@ -40,8 +46,7 @@ from prompts import load
 from tools.catalog import catalog
 from tools.workspace import Workspace
 
-MODEL_CALLS = 25  # a turn; the longest chain needs six
-TOOL_CALLS = 20
+KNOWN_RUNS = 30  # the newest that a language model is told of
 CLOSING = 5.0  # seconds that a workflow gets to reach its next tick
 TICK = 0.1  # seconds between two looks at the queue; a key press is seen at the next
 TICKS_EVERY = 0.2  # seconds between two events of progress
@@ -56,13 +61,16 @@ class ChatSession:
         llm: the language model, from `agent.llm.choose`.
         workspace: where its tools read and write.
         session_id: letters, digits, `.`, `_`, `-`; a new one is made when it is None.
+        workflows: stands for `tools.workflows`, where no model is to be loaded.
 
     Raises:
         UsageError: the id is not allowed.
         StorageError: the history cannot be opened.
     """
 
-    def __init__(self, llm: LanguageModel, workspace: Workspace, session_id: str | None = None) -> None:
+    def __init__(
+        self, llm: LanguageModel, workspace: Workspace, session_id: str | None = None, workflows: Any = None
+    ) -> None:
         self.id = session_id or new_run_id("plan").replace("plan", "chat")
         if not _SESSION_ID.fullmatch(self.id):
             raise UsageError(f"{self.id!r} cannot name a session; allowed are up to 64 letters, digits and . _ -")
@@ -74,14 +82,24 @@ class ChatSession:
         self._cancelled = threading.Event()
         self._busy = threading.Lock()
         self._connection = _connect(workspace)
+        tools = catalog(workspace, self._new_progress, workflows)
         limits: list[Any] = [
-            ModelCallLimitMiddleware(run_limit=MODEL_CALLS),
+            ModelCallLimitMiddleware(run_limit=MODEL_CALLS + 1),  # one more for the end of a turn that went too far
             ToolCallLimitMiddleware(run_limit=TOOL_CALLS),
             ToolErrorMiddleware(_readable),
         ]
+        if llm.name != "offline":  # the planner makes exact calls by itself
+            limits += [
+                Calling(
+                    llm.grade, [tool.name for tool in tools], self._known_runs, llm.context, self._explain, self._note
+                ),
+                ModelRetryMiddleware(
+                    max_retries=llm.retries, retry_on=passes, on_failure="error", initial_delay=llm.patience
+                ),
+            ]
         self._agent = create_agent(
             llm.model,
-            catalog(workspace, self._new_progress),
+            tools,
             system_prompt=load("system.md"),
             middleware=limits,
             checkpointer=SqliteSaver(self._connection),
@@ -162,7 +180,7 @@ class ChatSession:
         except LayerwiseError as problem:
             end = Failed(message=str(problem))
         except BaseException as problem:  # noqa: BLE001 - handed to the reader of the stream, who waits in another thread
-            known = explain(problem, self.llm.name) if isinstance(problem, Exception) else None
+            known = self._explain(problem) if isinstance(problem, Exception) else None
             end = Failed(message=str(known)) if known else problem
         self._progress = None
         if isinstance(end, Stopped):
@@ -185,6 +203,15 @@ class ChatSession:
             grounded=not missing,
             unsupported=tuple(missing),
         )
+
+    def _explain(self, problem: Exception) -> LanguageModelError | None:
+        return explain(problem, self.llm.name, self.llm.timeout)
+
+    def _note(self, text: str) -> None:
+        self._events.put(ToolNote(text=text))
+
+    def _known_runs(self) -> list[Run]:
+        return self._workspace.runs.list(limit=KNOWN_RUNS)
 
     def _run(self, run_id: str) -> Run | None:
         try:

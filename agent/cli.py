@@ -249,6 +249,35 @@ def chat(session: Session, llm: str | None, name: str | None, once: str | None) 
 
 
 @main.command()
+@click.option("--llm", metavar="NAME", help="auto, offline, ollama:MODEL or openai:MODEL.")
+@common
+def doctor(session: Session, llm: str | None) -> None:
+    """Grade a language model and its server for the chat, and look at this machine."""
+    with session.working():
+        from agent.cli_models import examine
+
+        document, lines = examine(session, llm or session.settings.llm)
+    show_json(document) if session.as_json else show(lines)
+
+
+@main.command("eval")
+@click.option(
+    "--cases", type=click.Path(path_type=Path, dir_okay=False), help="YAML of cases; else the 60 of Layerwise."
+)
+@click.option("--llm", metavar="NAME", default="offline", show_default=True, help="The language model to evaluate.")
+@click.option("--plain", is_flag=True, help="Beside it LangChain's create_agent with the same tools and model.")
+@click.option("--only", metavar="NAME,...", help="Cases of these names or groups.")
+@common
+def evaluate_agent(session: Session, cases: Path | None, llm: str, plain: bool, only: str | None) -> None:
+    """Measure how well the chat does with a language model, on recorded runs."""
+    with session.working():
+        from agent.cli_models import evaluated
+
+        document, lines = evaluated(session, cases, llm, plain, only)
+    show_json(document) if session.as_json else show(lines)
+
+
+@main.command()
 @common
 def methods(session: Session) -> None:
     """List the importance methods."""

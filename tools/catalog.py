@@ -94,20 +94,22 @@ class _Topic(BaseModel):
     name: str = Field(description="id of an importance method, or fidelity, agreement, plan, healing, ...")
 
 
-def catalog(workspace: Workspace, progress: Callable[[], Progress] = Progress) -> list[BaseTool]:
+def catalog(workspace: Workspace, progress: Callable[[], Progress] = Progress, workflows: Any = None) -> list[BaseTool]:
     """The tools of a conversation.
 
     Args:
         workspace: where they read and write.
         progress: makes the progress for one call; its `cancel` stops the workflow at its next tick.
+        workflows: stands for `tools.workflows`, where no model is to be loaded.
     """
-    return _Catalog(workspace, progress).tools()
+    return _Catalog(workspace, progress, workflows).tools()
 
 
 class _Catalog:
-    def __init__(self, workspace: Workspace, progress: Callable[[], Progress]) -> None:
+    def __init__(self, workspace: Workspace, progress: Callable[[], Progress], workflows: Any) -> None:
         self._workspace = workspace
         self._progress = progress
+        self._given = workflows
         self._one_at_a_time = threading.Lock()  # a model may ask for two workflows at once; they share the machine
 
     def tools(self) -> list[BaseTool]:
@@ -135,49 +137,43 @@ class _Catalog:
             _tool("list_capabilities", self.list_capabilities, _Nothing, "Importance methods, models and data sets."),
         ]  # fmt: skip
 
-    def train(self, resume: bool = False, **arguments: Any) -> Answer:
+    @property
+    def _workflows(self) -> Any:
+        if self._given is not None:
+            return self._given
         from tools import workflows
 
+        return workflows
+
+    def train(self, resume: bool = False, **arguments: Any) -> Answer:
         request = TrainRequest(**arguments)
-        return self._run(lambda progress: workflows.train(request, self._workspace, progress, resume=resume))
+        return self._run(lambda progress: self._workflows.train(request, self._workspace, progress, resume=resume))
 
     def analyze(self, **arguments: Any) -> Answer:
-        from tools import workflows
-
         request = AnalyzeRequest(**arguments)
-        return self._run(lambda progress: workflows.analyze(request, self._workspace, progress))
+        return self._run(lambda progress: self._workflows.analyze(request, self._workspace, progress))
 
     def plan(self, **arguments: Any) -> Answer:
-        from tools import workflows
-
         request = PlanRequest(**arguments)
-        return self._run(lambda progress: workflows.plan(request, self._workspace, progress))
+        return self._run(lambda progress: self._workflows.plan(request, self._workspace, progress))
 
     def compress(self, **arguments: Any) -> Answer:
-        from tools import workflows
-
         request = CompressRequest(**arguments)
-        return self._run(lambda progress: workflows.compress(request, self._workspace, progress))
+        return self._run(lambda progress: self._workflows.compress(request, self._workspace, progress))
 
     def evaluate(self, **arguments: Any) -> Answer:
-        from tools import workflows
-
         request = EvaluateRequest(**arguments)
-        return self._run(lambda progress: workflows.evaluate(request, self._workspace, progress))
+        return self._run(lambda progress: self._workflows.evaluate(request, self._workspace, progress))
 
     def export(self, **arguments: Any) -> Answer:
-        from tools import workflows
-
         request = ExportRequest(**arguments)
-        return self._run(lambda progress: workflows.export(request, self._workspace, progress))
+        return self._run(lambda progress: self._workflows.export(request, self._workspace, progress))
 
     def report(self, runs: list[str], format: str = "html") -> Answer:
-        from tools import workflows
-
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         folder = self._workspace.home / "reports"
         folder.mkdir(parents=True, exist_ok=True)
-        path = workflows.report(runs, folder / f"{runs[-1]}-{stamp}.{format}", self._workspace)
+        path = self._workflows.report(runs, folder / f"{runs[-1]}-{stamp}.{format}", self._workspace)
         return _json({"report": str(path), "runs": runs}), runs
 
     def list_runs(self, kind: Kind | None = None, model: str | None = None, limit: int = 10) -> Answer:

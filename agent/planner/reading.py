@@ -24,6 +24,7 @@ class Reading(Record):
     step: str = ""  # of "what is fidelity?"
     previous: bool = False  # "the last one"
     kinds: tuple[str, ...] = ()  # kinds of runs that are named
+    definite: bool = False  # "the trained model", "this model"
     bare: bool = False  # values and hardly a word more: "and with ratio 3?"
 
 
@@ -75,6 +76,7 @@ def read(message: str) -> Reading:
         query=_restore(query, message),
         step=step,
         previous=any(expression.search(message) for expression in _both("previous")),
+        definite=any(expression.search(message) for expression in _both("definite")),
         kinds=tuple(
             kind
             for kind, words in tables()["kinds"].items()

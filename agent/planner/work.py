@@ -29,6 +29,8 @@ def plan(turn: Turn) -> Script[Section]:
 def compress(turn: Turn) -> Script[Section]:
     slots = turn.slots
     plan_id = turn.named_run("plan") or turn.made("plan") or existing_plan(turn)
+    if plan_id is None and _means_a_plan(turn):
+        plan_id = yield from turn.look_up("plan")
     if plan_id is None:
         plan_id = (yield from _plan(turn))["run"]
     run = yield from turn.call(
@@ -78,8 +80,16 @@ def check_asked(turn: Turn) -> None:
         known = turn.named_run("plan") or ("train" not in goals and existing_plan(turn))
         if "compress" in goals and turn.task.fresh.layers and not known:
             raise Ask("target", layers=turn.task.fresh.layers)
-        if not known:
+        if not known and not _means_a_plan(turn):
             raise Ask("target", layers=())
+
+
+def _means_a_plan(turn: Turn) -> bool:
+    """Whether "apply the plan" speaks of one from before this conversation."""
+    goals, reading = turn.task.goals, turn.task.reading
+    return (
+        "compress" in goals and not {"plan", "train"} & set(goals) and "plan" in reading.kinds and not turn.slots.target
+    )
 
 
 def _train(turn: Turn, model: str | None) -> Script[Facts]:
@@ -159,6 +169,10 @@ def _model_with_head(turn: Turn) -> Script[tuple[str, str]]:
     model = model or turn.memory.latest(MODEL_RUNS)
     if model is None:
         earlier = turn.memory.frame.slots.models if turn.memory.frame else ()
+        if not earlier and turn.task.reading.definite:
+            kinds = [kind for kind in MODEL_RUNS if kind in turn.task.reading.kinds] or MODEL_RUNS
+            model = yield from turn.look_up(*kinds, data=None)
+    if model is None:
         if not earlier:
             raise Ask("model", runs=turn.memory.focus)
         turn.slots = Slots(models=earlier[:1]).over(turn.slots)

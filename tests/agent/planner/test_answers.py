@@ -84,6 +84,10 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("ask_goal", {"models": ("demo:minilm",), "data": ()}),
     *(("ask_one", {"what": what, "values": ("a", "b")}) for what in ("model", "data")),
     *(("failed", {"tool": "train_model", "message": "no rows", "kept": kept, "rest": ()}) for kept in ([], ["train-2a2a2a"])),
+    *(
+        ("ended", {"why": why, "reason": "it cannot be reached", "told": told, "failed": failed})
+        for why, told, failed in (("lost", "**Told**", []), ("repeated", "", ["no rows"]), ("limit", "", []))
+    ),
     ("how", {"steps": ["train", "analyze", "plan", "compress", "evaluate", "report", "do_it"]}),
     *(("nothing_yet", {"what": what}) for what in ("analysis", "run")),
     ("trained", {"run": TRAIN}),

@@ -1,0 +1,95 @@
+"""Arguments from the conversation: what is settled, and what a model has still to choose, from which values."""
+
+from typing import Any
+
+from agent.planner.slots import tables
+from agent.strategies.said import RUN_KINDS, TARGETS, Said
+from agent.strategies.shown import needed_first
+
+NAMED_RUNS = 10  # the newest that may be chosen from
+_HEADED = ("analyze_layers", "evaluate_model")  # need a model that can do a task
+
+
+def first_step(tool: str, said: Said) -> str:
+    """The tool to call now on the way to that one: an analysis before a plan, a training before an analysis."""
+    now = needed_first(tool, said)
+    if now in _HEADED and said.models()[:1] and _headed(said) is None:
+        return "train_model"
+    return now
+
+
+def candidates(tool: str, schema: dict[str, Any], said: Said) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The arguments that are settled, and the JSON schemas of those that a model has to choose.
+
+    Args:
+        tool: its name.
+        schema: the JSON schema of its arguments.
+        said: the conversation.
+    """
+    settled: dict[str, Any] = {}
+    open_: dict[str, Any] = {}
+    for name, about in schema["properties"].items():
+        allowed = _allowed(tool, name, settled, said)
+        if allowed is not None and len(allowed) == 1:
+            settled[name] = allowed[0]
+        elif allowed:
+            open_[name] = {"type": "string", "enum": allowed[:NAMED_RUNS]}
+        elif name in ("run", "runs"):
+            known = _runs(said)
+            listed = {"type": "string", "enum": known} if known else {"type": "string"}
+            least = about.get("minItems", 1)
+            open_[name] = (
+                listed if name == "run" else {"type": "array", "items": listed, "minItems": least, "maxItems": 6}
+            )
+        elif name in schema["required"] or (name not in TARGETS and said.wants(name)):
+            known_value = getattr(said.slots, name, None) if name not in schema["required"] else None
+            if known_value is not None:
+                settled[name] = list(known_value) if isinstance(known_value, tuple) else known_value
+            else:
+                open_[name] = about
+    if tool == "plan_compression":
+        settled |= said.target(str(settled.get("analysis", "")))
+        open_ |= {name: schema["properties"][name] for name in ("max_latency", "max_size") if said.wants(name)}
+    if tool in ("show_run", "compare_runs", "write_report") and len(said.latest.runs) >= (
+        2 if tool == "compare_runs" else 1
+    ):
+        named = list(said.latest.runs)
+        return ({"run": named[0]} if tool == "show_run" else {**settled, "runs": named}), (
+            {} if tool == "show_run" else {name: each for name, each in open_.items() if name != "runs"}
+        )
+    return settled, open_
+
+
+def _allowed(tool: str, name: str, settled: dict[str, Any], said: Said) -> list[str] | None:
+    """Values of an argument that names a model, data or a run of one kind; None for other arguments."""
+    if name in RUN_KINDS and tool in ("plan_compression", "compress_model"):
+        return (
+            said.of_kind(*RUN_KINDS[name])[:1] if said.made or not said.latest.runs else said.of_kind(*RUN_KINDS[name])
+        )
+    if name == "model" and tool == "train_model":
+        return said.models()[:1] or [""]
+    if name == "model" and tool in _HEADED:
+        return [model] if (model := _headed(said)) else said.models()[:1] or [""]
+    if name == "data":
+        return said.data(str(settled.get("model", "")))[:1] or [""]
+    return None
+
+
+def _headed(said: Said) -> str | None:
+    """The model to analyze or evaluate: the run that trained what was named, where the bare model has no head."""
+    for model in said.models()[:1]:
+        if model not in tables()["headless"]:
+            return model
+        trained = [run.id for run in said.runs if run.kind == "train" and run.model == model]
+        fitting = [
+            run
+            for run in trained
+            if not said.slots.data or ((found := said.run(run)) and found.data in said.slots.data)
+        ]
+        return fitting[0] if fitting else None
+    return None
+
+
+def _runs(said: Said) -> list[str]:
+    named = [run for run in said.latest.runs if said.run(run)]
+    return list(dict.fromkeys([*named, *(run.id for run in said.runs)]))[:NAMED_RUNS]
