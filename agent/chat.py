@@ -22,9 +22,9 @@ from langchain.agents.middleware import (
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, ToolMessage
 from langgraph.checkpoint.sqlite import SqliteSaver
 
+from agent.backing import backed, once_more, retold
 from agent.events import (
     END,
-    Answer,
     Event,
     Failed,
     Stopped,
@@ -34,8 +34,8 @@ from agent.events import (
     ToolNote,
     ToolProgress,
     ToolStarted,
+    Withdrawn,
 )
-from agent.grounding import check, facts_of
 from agent.llm import LanguageModel, explain, passes
 from agent.strategies.calling import MODEL_CALLS, TOOL_CALLS, Calling
 from analyzers.errors import Cancelled, LanguageModelError, LayerwiseError, StorageError, UsageError
@@ -51,7 +51,6 @@ CLOSING = 5.0  # seconds that a workflow gets to reach its next tick
 TICK = 0.1  # seconds between two looks at the queue; a key press is seen at the next
 TICKS_EVERY = 0.2  # seconds between two events of progress
 _SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_RUN_ID = re.compile(r"\b(?:train|analysis|plan|compression|evaluation|export)-[a-z0-9]{6}\b")
 
 
 class ChatSession:
@@ -174,7 +173,7 @@ class ChatSession:
                 if self._cancelled.is_set():
                     raise Cancelled("stopped")
                 turn.take(str(mode), part)
-            end: Event | BaseException = self._ended(turn)
+            end: Event | BaseException = self._ended(turn, text)
         except Cancelled:
             end = _stopped(turn)
         except LayerwiseError as problem:
@@ -189,20 +188,33 @@ class ChatSession:
         self._busy.release()  # before the end is told: whoever reads it may send the next message at once
         events.put(end)
 
-    def _ended(self, turn: "_Turn") -> Event:
+    def _ended(self, turn: "_Turn", said: str) -> Event:
         if not turn.answer:
             return Failed(message=f"{self.llm.name} gave no answer; ask again, or choose another: --llm offline")
         told = [*turn.facts, *turn.errors]
-        cited = list(dict.fromkeys(_RUN_ID.findall(turn.answer)))
-        known = {run_id: run for run_id in {*cited, *_RUN_ID.findall(" ".join(told))} if (run := self._run(run_id))}
-        missing = [f"{each.number} in '{each.context}'" for each in check(turn.answer, facts_of(told, known.values()))]
-        missing += [f"there is no run {run_id}" for run_id in cited if run_id not in known and run_id not in str(told)]
-        return Answer(
-            text=turn.answer,
-            run_ids=tuple(run_id for run_id in cited if run_id in known),
-            grounded=not missing,
-            unsupported=tuple(missing),
-        )
+        answer = backed(turn.answer, told, said, self._run)
+        if answer.grounded or self.llm.name == "offline":
+            return answer
+        self._events.put(Withdrawn(unsupported=answer.unsupported))
+        messages = self._messages()
+        try:
+            second = once_more(self.llm.model.invoke, messages, answer) if turn.calls < MODEL_CALLS else ""
+        except Exception as problem:
+            if self._explain(problem) is None:
+                raise  # a fault of ours
+            second = ""  # the model is gone; what the tools found can still be told
+        again = backed(second, told, said, self._run)
+        if not second or not again.grounded:
+            again = backed(retold(messages, said), told, said, self._run)
+        self._replace_answer(again.text)
+        return again
+
+    def _replace_answer(self, text: str) -> None:
+        """Keep what the reader was shown, not what was withdrawn."""
+        last = next((each for each in reversed(self._messages()) if isinstance(each, AIMessage)), None)
+        if last is not None and not last.tool_calls:
+            shown = {"messages": [AIMessage(text, id=last.id, response_metadata=last.response_metadata)]}
+            self._agent.update_state(self._config, shown, as_node="model")
 
     def _explain(self, problem: Exception) -> LanguageModelError | None:
         return explain(problem, self.llm.name, self.llm.timeout)
@@ -248,6 +260,7 @@ class _Turn:
     def __init__(self, events: "queue.SimpleQueue[Event | BaseException]") -> None:
         self._events = events
         self.answer = ""
+        self.calls = 0  # of the model
         self.facts: list[str] = []  # results of tools
         self.errors: list[str] = []  # what failed tools said
         self.finished: list[str] = []  # runs
@@ -264,6 +277,7 @@ class _Turn:
 
     def _message(self, message: BaseMessage) -> None:
         if isinstance(message, AIMessage):
+            self.calls += 1
             self.answer = "" if message.tool_calls else message.text
             for call in message.tool_calls:
                 started = ToolStarted(call_id=str(call["id"]), name=call["name"], arguments=call["args"])

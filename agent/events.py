@@ -46,6 +46,26 @@ class ToolFailed(Record):
     message: str
 
 
+class Backed(Record):
+    """A number of an answer and the fact behind it, for a reader who wants to see where it is from."""
+
+    number: str
+    start: int  # in the text of the answer
+    end: int
+    value: float | None  # exact; None for a list of layers and for what a text says
+    unit: str
+    low: float | None
+    high: float | None
+    run: str | None
+    path: str  # in the record of the run, or in the result of a tool; two where the number was recomputed
+
+
+class Withdrawn(Record):
+    """The text so far is taken back: numbers in it have no fact. What follows, or the text of the answer, replaces it."""
+
+    unsupported: tuple[str, ...]
+
+
 class Answer(Record):
     """The end of a turn that was answered."""
 
@@ -53,6 +73,7 @@ class Answer(Record):
     run_ids: tuple[str, ...]  # runs that the answer cites
     grounded: bool  # every number was found in the facts of the turn
     unsupported: tuple[str, ...] = ()  # the numbers that were not
+    facts: tuple[Backed, ...] = ()  # behind the others, in their order
 
 
 class Failed(Record):
@@ -68,5 +89,5 @@ class Stopped(Record):
     run_ids: tuple[str, ...]  # runs that the turn had finished
 
 
-Event = Text | ToolStarted | ToolProgress | ToolNote | ToolFinished | ToolFailed | Answer | Failed | Stopped
+Event = Text | Withdrawn | ToolStarted | ToolProgress | ToolNote | ToolFinished | ToolFailed | Answer | Failed | Stopped
 END = (Answer, Failed, Stopped)

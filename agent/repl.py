@@ -21,6 +21,7 @@ from agent.events import (
     ToolNote,
     ToolProgress,
     ToolStarted,
+    Withdrawn,
 )
 from agent.llm import choose
 from agent.quiet import output_kept_for_results
@@ -129,6 +130,9 @@ class _Turn:
                 self._tools.setdefault(call_id, {"name": event.name, "arguments": {}, "run_id": None})
                 self._tools[call_id]["status"] = "failed"
                 _say(f"  failed: {message}")
+            case Withdrawn(unsupported=unsupported):
+                self._end_line()
+                _say(f"withdrawn, no measurement backs it: {'; '.join(unsupported)}")
             case Answer() if not quiet:
                 if not self._streamed:
                     self._print(event.text)
@@ -171,6 +175,7 @@ class _Turn:
             "run_ids": list(end.run_ids) if isinstance(end, Answer | Stopped) else [],
             "tools": list(self._tools.values()),
             "grounded": answer.grounded if answer else None,
+            "facts": [each.model_dump() for each in answer.facts] if answer else [],
             "error": None if answer else getattr(end, "message", "no answer"),
         }
 

@@ -39,15 +39,16 @@ def layer(turn: Turn) -> Script[Section]:
     unknown = [each for each in layers if each >= result["layers"]]
     if unknown:
         return "no_such_layer", {"run": run, "layers": unknown}
-    method = next(iter(_methods(turn, run)), None) if turn.slots.methods else result["believe"]
-    method = method or next(iter(result["methods"]))
-    note = yield from turn.call("explain_method", name=method)
-    return "why_layer", {"run": run, "plan": plan, "layers": layers, "method": method, "note": note}
+    named = [method for method in turn.slots.methods if method in result["methods"]]
+    notes = yield from _notes(turn, named or [result["believe"] or next(iter(result["methods"]))])
+    return "why_layer", {"run": run, "plan": plan, "layers": layers, "notes": notes}
 
 
 def agreement(turn: Turn) -> Script[Section]:
     run = yield from _run(turn, "analysis")
-    return ("agreement", {"run": run}) if run else ("nothing_yet", {"what": "analysis"})
+    if run is None:
+        return "nothing_yet", {"what": "analysis"}
+    return "agreement", {"run": run, "note": (yield from turn.call("explain_method", name="agreement"))}
 
 
 def believe(turn: Turn) -> Script[Section]:
@@ -55,8 +56,8 @@ def believe(turn: Turn) -> Script[Section]:
     if run is None:
         return "nothing_yet", {"what": "analysis"}
     best = run["result"]["believe"]
-    note = (yield from turn.call("explain_method", name=best)) if best else None
-    return "believe", {"run": run, "note": note}
+    notes = yield from _notes(turn, [*([best] if best else []), "fidelity", "agreement"])
+    return "believe", {"run": run, "notes": notes}
 
 
 def speed(turn: Turn) -> Script[Section]:
@@ -119,10 +120,7 @@ def explain(turn: Turn) -> Script[Section]:
     names = [name for name in turn.slots.methods if name not in ("all", "main")]
     if not names:
         return (yield from list_methods(turn))
-    notes = []
-    for name in names:
-        notes.append((yield from turn.call("explain_method", name=name)))
-    return "explained", {"notes": notes}
+    return "explained", {"notes": (yield from _notes(turn, names))}
 
 
 def explain_step(turn: Turn) -> Script[Section]:
@@ -154,6 +152,13 @@ def _constant(name: str) -> Callable[[Turn], Script[Section]]:
 
 helped = _constant("help")
 delete = _constant("delete")
+
+
+def _notes(turn: Turn, names: list[str]) -> Script[list[Facts]]:
+    notes = []
+    for name in names:
+        notes.append((yield from turn.call("explain_method", name=name)))
+    return notes
 
 
 def _methods(turn: Turn, run: Facts) -> list[str]:

@@ -84,7 +84,11 @@ def test_progress_and_notes_go_to_standard_error(chat: Chat, workflows: FakeWork
 def test_json_is_one_document_and_nothing_else(chat: Chat) -> None:
     assert chat(TRAIN, as_json=True, session="monday") == 0
     document = json.loads(chat.out)
-    assert document.pop("answer").startswith("**Trained**")
+    answer = document.pop("answer")
+    assert answer.startswith("**Trained**")
+    first = document.pop("facts")[0]
+    assert answer[first["start"] : first["end"]] == "89.9 % [87.1 to 92.5]"
+    assert (first["run"], first["path"], first["value"]) == ("train-2a2a2a", "measurements[0].value", 0.899)
     assert document == {
         "session": "monday",
         "llm": "offline",
@@ -150,13 +154,14 @@ def test_a_server_that_fails_is_exit_code_1(chat: Chat, monkeypatch: pytest.Monk
     assert "cannot be reached" in chat.err
 
 
-def test_an_invented_number_is_pointed_out(chat: Chat, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invented_number_is_withdrawn(chat: Chat, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     for run in story():
         workspace.runs.save(run)
     scripted(monkeypatch, ("show_run", {"run": "compression-5d5d5d"}), "It is 4.2 times as fast (compression-5d5d5d).")
     assert chat("how fast is it?") == 0
-    assert "It is 4.2 times as fast" in chat.out
-    assert "careful, not backed by a measurement: 4.2 in " in chat.err
+    assert "4.2 times" not in chat.out.partition("The language model named")[2]
+    assert "**1.87 [1.80 to 1.95] times as fast**" in chat.out
+    assert "withdrawn, no measurement backs it: 4.2 in " in chat.err
 
 
 def test_a_model_that_tries_again_has_not_failed(

@@ -48,7 +48,7 @@ class Conversation:
     def unsupported(self) -> list[str]:
         """Numbers of the last answer that no result of the conversation gives."""
         told = [message.text for message in self.messages if isinstance(message, ToolMessage)]
-        return [f"{each.number} in {each.context!r}" for each in check(self.answer, facts_of(told))]
+        return [f"{each.number} in {each.context!r}" for each in check(self.answer, facts_of(told)).unsupported]
 
     def _result(self, call: Any) -> ToolMessage:
         try:

@@ -88,11 +88,13 @@ CASES: list[tuple[str, dict[str, Any]]] = [
         ("ended", {"why": why, "reason": "it cannot be reached", "told": told, "failed": failed})
         for why, told, failed in (("lost", "**Told**", []), ("repeated", "", ["no rows"]), ("limit", "", []))
     ),
+    *(("instead", {"told": told}) for told in ("", "x")),
     ("how", {"steps": ["train", "analyze", "plan", "compress", "evaluate", "report", "do_it"]}),
     *(("nothing_yet", {"what": what}) for what in ("analysis", "run")),
     ("trained", {"run": TRAIN}),
     ("order", {"run": ANALYSIS}),
-    *((name, {"run": run}) for name in ("analyzed", "fidelities", "agreement_line", "agreement") for run in (ANALYSIS, ONE_METHOD)),
+    *((name, {"run": run}) for name in ("analyzed", "fidelities", "agreement_line") for run in (ANALYSIS, ONE_METHOD)),
+    *(("agreement", {"run": run, "note": explained("agreement")}) for run in (ANALYSIS, ONE_METHOD)),
     *(("planned", {"run": run}) for run in (PLAN, BARE_PLAN)),
     *((name, {"run": run}) for name in ("compressed", "quality_lines", "speed_lines") for run in (COMPRESSION, told(perplexity()))),
     ("evaluated", {"run": EVALUATION}),
@@ -100,10 +102,10 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     *(("shown", {"run": run}) for run in (TRAIN, ANALYSIS, PLAN, COMPRESSION, EVALUATION, FAILED)),
     *(("ranking", {"run": ANALYSIS, "least": least, "methods": methods}) for least in (True, False) for methods in (list(ANALYSIS["result"]["methods"]), ["shap"])),
     ("no_such_layer", {"run": ANALYSIS, "layers": [17]}),
-    *(("why_layer", {"run": ANALYSIS, "plan": plan, "layers": (0, 2), "method": "shap", "note": explained("shap")}) for plan in (None, PLAN, BARE_PLAN)),
+    *(("why_layer", {"run": ANALYSIS, "plan": plan, "layers": (0, 2), "notes": [explained("shap")]}) for plan in (None, PLAN, BARE_PLAN)),
     *(("method_note", {"note": explained(name)}) for name in names()),
     ("method_note", {"note": {"name": "new", "title": "New", "summary": "A new one.", "source": "https://arxiv.org/abs/1"}}),
-    *(("believe", {"run": run, "note": found}) for run, found in ((ANALYSIS, explained("shap")), (ONE_METHOD, None))),
+    *(("believe", {"run": run, "notes": found}) for run, found in ((ANALYSIS, [explained("shap"), explained("fidelity")]), (ONE_METHOD, [explained("fidelity")]))),
     *((name, {"run": run}) for name in ("speed", "quality") for run in (PLAN, COMPRESSION, EVALUATION, TRAIN)),
     *(("provenance", {"run": run}) for run in (TRAIN, ANALYSIS, PLAN, COMPRESSION, EVALUATION)),
     *(("runs", {"runs": runs}) for runs in ([], [brief(run, NOWHERE) for run in story()])),
@@ -126,7 +128,7 @@ def test_an_answer_is_whole_and_grounded(language: Any, name: str, values: dict[
         assert values["run"]["run"] in text
     results = [json.dumps(each) for each in values.values()]
     if name not in ("abilities", "greeting", "help", "affirm", "not_understood", "how"):  # examples, no results
-        assert check(text, facts_of(results)) == []
+        assert check(text, facts_of(results, said="你 1 2")).unsupported == ()
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

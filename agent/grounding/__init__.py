@@ -1,0 +1,10 @@
+"""Is every number of an answer backed by a fact of the turn, and said of the right layer, method and model?
+
+results, records --facts--> Facts
+answer --reading, words--> passages, numbers, cues --binding--> what each number is said of --check--> its fact
+"""
+
+from agent.grounding.check import Checked, Unsupported, Verified, check
+from agent.grounding.facts import Facts, facts_of
+
+__all__ = ["Checked", "Facts", "Unsupported", "Verified", "check", "facts_of"]

@@ -1,0 +1,171 @@
+"""Which word governs a number: the nearest one of its kind, by a fixed order of places.
+
+What follows directly ("89.9 % of the dense model") comes before what stands ahead in the clause ("by Fisher 3.1"), then
+the rest of the clause, then of the sentence, then what the sentence stands under: row and head of a table, the line that
+introduces a list, the sentences before it.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from agent.grounding.amounts import PERCENT, physical
+from agent.grounding.facts import ASIDE
+from agent.grounding.reading import Passage, Token
+from agent.grounding.words import Cue, Dimension
+
+_DIRECT = re.compile(
+    r"[\s*(（`]*(?:(?:of|for|by|in|on|with|under|at|per|the|its|their|a|an|this|that|all|test|more|each|的|在|个)[\s*]+|的|个)*",
+    re.IGNORECASE,
+)
+COUNTS = {"examples", "epochs", "best_epoch", "evaluations", "seed", "cores", "rank"}  # whole numbers
+_WITH_UNIT = {"ms": {"latency_ms"}, "MB": {"disk_mb", "peak_memory_mb", "parameters"}}
+_JOINED = re.compile(
+    r"\s*\**\s*(?:,|and|or|&|/|、|，|和|与|及|vs\.?|versus|,\s*and)\s*\**\s*(?:by |the |第\s*)?", re.IGNORECASE
+)
+_AGAINST = re.compile(rf"(?:{_JOINED.pattern}|\s*(?:against|compared with|对比?)\s*)", re.IGNORECASE)
+_BASE = re.compile(
+    r"(?:(?:\b(?:of|as|than|over|against|with|to)|fast as)(?: the| its| an?)?\s*\**|(?:保留了?|是|为|比|相对于?|相当于)\s*\**)$",
+    re.IGNORECASE,
+)
+
+
+class Bound(NamedTuple):
+    values: tuple[Any, ...]
+    near: bool  # in the same clause or ahead in the sentence, or in the cells of the same row and column
+
+
+def bind(dimension: Dimension, token: Token, passage: Passage, passages: Sequence[Passage]) -> Bound | None:
+    """What the answer says of the number in that dimension; None when it says nothing."""
+    here = [cue for cue in passage.cues if cue.dimension == dimension and _can_govern(cue, token, passage.text)]
+    if paired := _paired(here, token, passage):
+        return Bound(paired.values, True)
+    start, end = next(((a, b) for a, b in passage.clauses if a <= token.start < b), (0, len(passage.text)))
+    body = token.body or token.end
+    after = [cue for cue in here if cue.start >= body and not cue.forward]
+    before = [cue for cue in here if cue.end <= token.start and not _used_up(cue, token, passage)]
+    in_clause_after = [cue for cue in after if cue.start < end]
+    in_clause_before = [cue for cue in before if cue.start >= start]
+    gaps = [passage.text[body if cue.start < token.end else token.end : cue.start] for cue in in_clause_after[:1]]
+    direct = in_clause_after[:1] if any(_DIRECT.fullmatch(gap) for gap in gaps) else []
+    for found, near in (
+        (direct, True),
+        (in_clause_before[-1:], True),
+        (in_clause_after[:1], True),
+        (before[-1:], True),
+        # a word far behind a number is more often that of another number
+        (after[:1] if dimension not in ("subject", "name") else [], False),
+    ):
+        if found:
+            return Bound(_group(found[0], here, passage), near)
+    for above in passage.above:
+        inherited = [cue for cue in passages[above].cues if cue.dimension == dimension and not cue.forward]
+        if inherited:
+            return Bound(_group(inherited[-1], inherited, passages[above]), passage.cell)
+    return None
+
+
+def all_of(dimension: Dimension, passage: Passage, passages: Sequence[Passage]) -> set[Any]:
+    """Everything that the sentence, and what it stands under, names in that dimension."""
+    near = [passage, *(passages[above] for above in passage.above)]
+    return {value for each in near for cue in each.cues if cue.dimension == dimension for value in cue.values}
+
+
+def cited_runs(token: Token, passage: Passage, passages: Sequence[Passage]) -> set[str]:
+    """The runs that the answer gives for a number: in brackets in its sentence, else in its line, else anywhere."""
+    here = [cue for cue in passage.cues if cue.dimension == "run"]
+    kinds = [str(cue.values[0]).partition("-")[0] for cue in here]
+    bound = bind("run", token, passage, passages)
+    if bound and (passage.cell or len(kinds) > len(set(kinds))):  # two of a kind are compared
+        return set(bound.values)
+    line = [cue for each in passages if each.line == passage.line for cue in each.cues if cue.dimension == "run"]
+    anywhere = [cue for each in passages for cue in each.cues if cue.dimension == "run"]
+    bracketed = [cue for cue in here if re.search(r"[(（][^)）]*$", passage.text[: cue.start])]
+    return {str(cue.values[0]) for cue in bracketed or line or anywhere}
+
+
+def right_sides(passage: Passage, of_dense: bool = True) -> bool:
+    """Whether two different models are compared; with `of_dense` also whether the second is the dense one."""
+    sides: tuple[list[Cue], list[Cue]] = ([], [])
+    for cue in passage.cues:
+        if cue.dimension == "subject" and not cue.forward and not set(cue.values) <= set(ASIDE):
+            sides[bool(_BASE.search(passage.text[: cue.start]))].append(cue)
+    compared, base = sides
+    if of_dense and any("dense" not in cue.values for cue in base):
+        return False
+    return not compared or not base or any("dense" not in cue.values for cue in (*compared, *base))
+
+
+def _used_up(cue: Cue, token: Token, passage: Passage) -> bool:
+    """Whether a number stands between a word that governs only what follows it, such as "instead of", and this one."""
+    return cue.forward and any(cue.end <= each.start < token.start for each in passage.tokens)
+
+
+def _can_govern(cue: Cue, token: Token, text: str) -> bool:
+    """Whether a number with such a unit can be of what the cue names; a layer is not said of itself."""
+    if cue.dimension == "layer":
+        return cue.start != token.start
+    if cue.dimension != "name" or token.kind in ("layers", "list"):
+        return True
+    names = set(cue.values)
+    if unit := physical(token):
+        return bool(names & _WITH_UNIT[unit])
+    if token.unit in PERCENT and "layers" in names:  # a share of them
+        return bool(re.match(r" ?(?:of|的)", text[token.end :]))
+    if token.unit or "." in token.text:
+        return not names <= (COUNTS if token.unit in PERCENT else COUNTS | {"layers", "layers_removed", "layers_kept"})
+    return True
+
+
+def _group(cue: Cue, among: Sequence[Cue], passage: Passage) -> tuple[Any, ...]:
+    """The values of a cue and of those that it is enumerated with: "Fisher and SHAP"."""
+    return tuple(dict.fromkeys(value for each in _enumerated(cue, among, passage) for value in each.values))
+
+
+def _enumerated(cue: Cue, among: Sequence[Cue], passage: Passage) -> list[Cue]:
+    ordered = sorted(among, key=lambda each: each.start)
+    group, position = [cue], ordered.index(cue)
+    for other in reversed(ordered[:position]):
+        if not _JOINED.fullmatch(passage.text[other.end : group[0].start]):
+            break
+        group.insert(0, other)
+    for other in ordered[position + 1 :]:
+        if not _JOINED.fullmatch(passage.text[group[-1].end : other.start]):
+            break
+        group.append(other)
+    return group
+
+
+def _paired(cues: Sequence[Cue], token: Token, passage: Passage) -> Cue | None:
+    """The first of two names for the first of two numbers, and so on: "Fisher and SHAP reach 0.61 and 0.91"."""
+    numbers = [each for each in passage.tokens if each.kind == "quantity"]
+    if token not in numbers:
+        return None
+    before = [cue for cue in cues if cue.end <= token.start]
+    if not before:
+        return None
+    run = _numbers_in_a_row(numbers, token, passage)
+    compared = re.search(r"[:：]\s*\**$", passage.text[: run[0].start])  # "A is more than B: 3 against 2"
+    among = before if compared else _enumerated(before[-1], before, passage)
+    single = [each for cue in among for each in _parts(cue)]
+    if len(single) < 2 or len(run) != len(single) or run[0].start < single[-1].end:
+        return None
+    return single[run.index(token)]
+
+
+def _parts(cue: Cue) -> list[Cue]:
+    """Each layer of "layers 0 and 5" by itself."""
+    return [cue._replace(values=(value,)) for value in cue.values] if cue.dimension == "layer" else [cue]
+
+
+def _numbers_in_a_row(numbers: list[Token], token: Token, passage: Passage) -> list[Token]:
+    run, position = [token], numbers.index(token)
+    for other in reversed(numbers[:position]):
+        if not _AGAINST.fullmatch(passage.text[other.end : run[0].start]):
+            break
+        run.insert(0, other)
+    for other in numbers[position + 1 :]:
+        if not _AGAINST.fullmatch(passage.text[run[-1].end : other.start]):
+            break
+        run.append(other)
+    return run

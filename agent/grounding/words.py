@@ -1,0 +1,125 @@
+"""The words of an answer that say what its numbers are about; the patterns stand in prompts/grounding.yaml."""
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import Any, Literal, NamedTuple
+
+import yaml
+
+from knowledge.notes import names as notes
+from knowledge.notes import note
+from prompts import load
+from tools.wording import title
+
+Dimension = Literal["name", "subject", "split", "method", "layer", "run", "say"]
+_TABLES: dict[Dimension, str] = {"name": "names", "subject": "subjects", "split": "splits", "say": "layers"}
+_RUN_ID = re.compile(r"\b(?:train|analysis|plan|compression|evaluation|export)-[a-z0-9]{6}\b")
+_NO_METHODS = {"agreement", "angular_block", "fidelity", "healing", "plan"}  # notes on other things
+_FROM_TO = re.compile(
+    r"(?P<first>from|从) ?(?=[\d.,]+ ?[^\s\d]{0,12}[^.;。；\d]{0,24}?(?:\[[^\]]*\] ?)?(?P<second>\bto|到|至|升到|降到|降至) ?[\d])",
+    re.IGNORECASE,
+)
+
+
+class Cue(NamedTuple):
+    """One word or group of words, and what it names."""
+
+    dimension: Dimension
+    values: tuple[Any, ...]
+    start: int
+    end: int
+    forward: bool = False  # governs only what follows it
+
+
+def table(name: str) -> Any:
+    return _tables()[name]
+
+
+@cache
+def pattern(name: str) -> re.Pattern[str]:
+    """A single pattern of the tables."""
+    return re.compile(str(table(name)), re.IGNORECASE | re.ASCII)
+
+
+def cues(text: str, methods: Iterable[str], names: Iterable[str]) -> list[Cue]:
+    """All that the text names, in its order, apart from layers.
+
+    Args:
+        text: of an answer.
+        methods: ids of the methods of the facts.
+        names: of the facts that have no words in the tables, e.g. of settings; they are named by their own words.
+    """
+    found = list(_matches("method", text, _methods(tuple(sorted(methods)))))
+    for dimension, which in _TABLES.items():
+        patterns = _table(which)
+        if dimension == "name":
+            patterns = (*patterns, *_own(tuple(sorted(names))))
+        found += _matches(dimension, text, patterns)
+    found += [cue._replace(forward=True) for cue in _matches("subject", text, _table("forward"))]
+    found += [Cue("run", (each[0],), each.start(), each.end()) for each in _RUN_ID.finditer(text)]
+    for each in _FROM_TO.finditer(text):
+        small = ("healed", "compressed", "model", "exported")
+        found.append(Cue("subject", ("dense",), each.start("first"), each.end("first"), True))
+        found.append(Cue("subject", small, each.start("second"), each.end("second"), True))
+    return sorted(found, key=lambda cue: cue.start)
+
+
+def _matches(
+    dimension: Dimension, text: str, patterns: tuple[tuple[re.Pattern[str], tuple[Any, ...]], ...]
+) -> Iterator[Cue]:
+    """The matches of the patterns; of two that overlap the longer one."""
+    found = [
+        Cue(dimension, values, match.start(), match.end())
+        for expression, values in patterns
+        for match in expression.finditer(text)
+    ]
+    for cue in found:
+        if not any(
+            other is not cue
+            and other.start <= cue.start
+            and cue.end <= other.end
+            and other.end - other.start > cue.end - cue.start
+            for other in found
+        ):
+            yield cue
+
+
+@cache
+def _tables() -> dict[str, Any]:
+    return dict(yaml.safe_load(load("grounding.yaml")))
+
+
+@cache
+def _table(which: str) -> tuple[tuple[re.Pattern[str], tuple[Any, ...]], ...]:
+    return tuple((re.compile(text, re.IGNORECASE | re.ASCII), tuple(values)) for text, values in table(which))
+
+
+@cache
+def _methods(ids: tuple[str, ...]) -> tuple[tuple[re.Pattern[str], tuple[Any, ...]], ...]:
+    known = dict.fromkeys([*ids, *(name for name in notes() if name not in _NO_METHODS)])
+    consensus = (re.compile(r"consensus|overall|综合|共识", re.IGNORECASE), ("consensus",))
+    return (*((_word(words), (name,)) for name in known for words in _words(name)), consensus)
+
+
+def _words(name: str) -> set[str]:
+    words = {name, name.replace("_", " "), title(name)}
+    if name in notes():
+        explained = note(name)
+        words |= {explained.title, explained.title_zh}
+        words |= {re.split(r" ?[(（]", each)[0] for each in (explained.title, explained.title_zh)}
+    return words
+
+
+@cache
+def _own(names: tuple[str, ...]) -> tuple[tuple[re.Pattern[str], tuple[Any, ...]], ...]:
+    """Names without words in the tables, by the words that they are made of."""
+    known = {each for which in _TABLES.values() for _, values in _table(which) for each in values}
+    return tuple(
+        (_word(name.replace("_", " ").replace(".", " ")), (name,)) for name in names if name and name not in known
+    )
+
+
+def _word(text: str) -> re.Pattern[str]:
+    escaped = re.escape(text).replace(r"\ ", r"[\s_-]+")
+    return re.compile(rf"(?<![a-zA-Z]){escaped}s?(?![a-zA-Z])", re.IGNORECASE)

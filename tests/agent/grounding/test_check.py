@@ -1,0 +1,220 @@
+"""Numbers of an answer are backed by facts, at the precision they are written with and of what they are said of."""
+
+from typing import Any
+
+import pytest
+
+from agent.grounding import Facts, check, facts_of
+from agent.grounding.facts import Fact
+from knowledge.notes import note
+from tests.sample_runs import analysis_run, compression_run, evaluation_run, story
+
+RUNS = [*story(), evaluation_run()]
+ALL = facts_of([], RUNS)
+
+
+def one(value: float, name: str = "", unit: str = "", **more: Any) -> Facts:
+    """A single fact."""
+    return Facts([Fact(value=value, name=name, unit=unit, **more)], [], [], [(abs(value), 0)])
+
+
+def left(answer: str, facts: Facts = ALL) -> list[str]:
+    """The numbers of the answer that nothing backs."""
+    return [each.number for each in check(answer, facts).unsupported]
+
+
+@pytest.mark.parametrize(
+    ("answer", "fact"),
+    [
+        ("It has 89.9 % accuracy.", one(0.899, "accuracy")),
+        ("It has 90 % accuracy.", one(0.899, "accuracy")),
+        ("89.9 percent", one(0.899)),
+        ("loss 0.281", one(0.2814, "loss")),
+        ("loss 0.28", one(0.2814, "loss")),
+        ("6.10 ms", one(6.1, "latency_ms", "ms")),
+        ("22.7 M parameters", one(22_713_216, "parameters")),
+        ("22.7 million parameters", one(22_713_216, "parameters")),
+        ("2,104 examples", one(2104, "examples", named=True)),
+        ("a difference of 3.1e-7", one(3.1e-7)),
+        ("3.10e-07", one(3.1e-7)),
+        ("it fell by 0.05", one(-0.05)),
+        ("−0.05", one(-0.05)),
+        ("准确率为89.9%", one(0.899, "accuracy")),
+        ("参数2270万", one(22_700_000, "parameters")),
+        ("参数1.2亿", one(120_000_000, "parameters")),
+        ("half is 2.5", one(2.45)),  # a tie, rounded up
+        ("half is 2.4", one(2.45)),  # and down
+    ],
+)
+def test_a_fact_supports_what_is_rounded_from_it(answer: str, fact: Facts) -> None:
+    assert left(answer, fact) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "fact"),
+    [
+        ("It has 89.8 % accuracy.", one(0.899, "accuracy")),
+        ("It has 91 % accuracy.", one(0.899, "accuracy")),
+        ("loss 0.29", one(0.2814, "loss")),
+        ("loss 0.2815", one(0.2814, "loss")),
+        ("0.899 ms", one(89.9, "latency_ms", "ms")),
+        ("6.1 ms", one(6.1)),  # without a unit
+        ("accuracy 90", one(0.9, "accuracy")),  # a share is written with its unit
+        ("22.8 M parameters", one(22_713_216, "parameters")),
+        ("22.7 G parameters", one(22_713_216, "parameters")),
+        ("2,105 examples", one(2104, "examples", named=True)),
+        ("2,104 epochs", one(2104, "examples", named=True)),
+        ("3.2e-7", one(3.1e-7)),
+        ("12ms/text", one(6.1, "latency_ms", "ms")),
+        ("a 4.2x-speedup", one(1.87, "speedup", "×", ratio=True)),
+        ("准确率为89.8%", one(0.899, "accuracy")),
+        ("参数2280万", one(22_700_000, "parameters")),
+        ("a fidelity of 1", one(0.74, "fidelity")),  # further off than a rounding is
+        ("a score of 0.0", one(0.04, "score")),
+    ],
+)
+def test_another_number_is_caught(answer: str, fact: Facts) -> None:
+    assert len(left(answer, fact)) == 1
+
+
+@pytest.mark.parametrize("text", ["89.9 % [87.1 to 92.5]", "89.9 % (95 % CI 87.1–92.5)", "between 87.1 and 92.5 %", "89.9 %（87.1 至 92.5）"])  # fmt: skip
+def test_an_interval_is_that_of_its_value(text: str) -> None:
+    fact = one(0.899, "accuracy", low=0.871, high=0.925)
+    assert left(text, fact) == []
+    assert len(left(text.replace("92.5", "92.6"), fact)) == 1
+    assert len(left(text, one(0.899, "accuracy"))) == 1  # nothing was resampled
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "analysis-3b3b3b and plan-81mzna",
+        "demo:smollm2, csv:data/2024.csv, gguf:/models/q4.gguf",
+        "bert-base-uncased, all-MiniLM-L6-v2, org/model-2",
+        "see https://arxiv.org/abs/1612.00796",
+        "the F1 score",
+        "/home/me/runs/3/report.html",
+        "1. first\n2. second\n3) third",
+        "the 95 % confidence interval, the 95% CI, 95 % 置信区间, 95 % intervals",
+        "layers counted from 0, 从 0 开始",
+        "checksum 9f86d081884c7d65",
+        "no numbers at all",
+        "",
+    ],
+)
+def test_names_addresses_and_list_marks_are_no_numbers(text: str) -> None:
+    assert left(text, Facts([], [], [], [])) == []
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("By Fisher layer 0 has 3.78.", "By Fisher layer 1 has 3.78."),
+        ("By Fisher layer 0 has 3.78.", "By SHAP layer 0 has 3.78."),
+        ("Layer 0: Fisher 3.78, SHAP 0.353.", "Layer 0: Fisher 0.353, SHAP 3.78."),
+        ("第 0 层的 Fisher 得分为 3.78。", "第 3 层的 Fisher 得分为 3.78。"),
+        ("The accuracy of the healed model is 88.1 %.", "The accuracy of the dense model is 88.1 %."),
+        ("The accuracy of the compressed model is 84.6 %.", "The accuracy of the healed model is 84.6 %."),
+        ("修复后的准确率为 88.1 %。", "原模型的准确率为 88.1 %。"),
+        ("On the select split the plan has 85.4 % accuracy.", "On the test split the plan has 85.4 % accuracy."),
+        ("F1 is 86.6 % after healing.", "Accuracy is 86.6 % after healing."),
+        ("Layers 1, 2 and 3 are removed.", "Layers 1, 2 and 4 are removed."),
+        ("保留第 0、4、5 层。", "保留第 0、3、5 层。"),
+        ("Layer 3 is the least important.", "Layer 0 is the least important."),
+        ("Most important first: 0, 5, 4, 1, 2, 3.", "Most important first: 5, 0, 4, 1, 2, 3."),
+        ("The model has 6 layers.", "The model has 7 layers."),
+        ("There is no layer 17.", "There is no layer 5."),
+        ("Fisher ranks layer 3 at rank 6.", "Fisher ranks layer 3 at rank 5."),
+        ("Fisher and SHAP have a fidelity of 0.61 and 0.91.", "Fisher and SHAP have a fidelity of 0.91 and 0.61."),
+        ("Accuracy fell from 89.9 % to 88.1 %.", "Accuracy fell from 88.1 % to 89.9 %."),
+        ("It needs 69.6 MB instead of 90.9 MB.", "It needs 90.9 MB instead of 69.6 MB."),
+        ("Accuracy is 88.1 % (compression-5d5d5d).", "Accuracy is 88.1 % (evaluation-6e6e6e)."),
+        ("| model | accuracy |\n|---|---|\n| dense | 89.9 % |", "| model | accuracy |\n|---|---|\n| healed | 89.9 % |"),
+    ],
+)
+def test_the_right_number_of_the_wrong_thing_is_caught(right: str, wrong: str) -> None:
+    assert left(right) == []
+    assert left(wrong) != []
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("Healing costs 1.8 points of accuracy against the dense model.", "Healing costs 2.8 points of accuracy."),
+        ("Healing brings 3.5 points of accuracy over the compressed model.", "Healing brings 5.3 points over it."),
+        ("Latency is 46 % lower.", "Latency is 56 % lower."),
+        ("It is 5.3 ms faster.", "It is 6.3 ms faster."),
+        ("The model is 23 % smaller on disk.", "The model is 33 % smaller on disk."),
+        ("By SHAP layer 0 is 4.7 times as important as layer 3.", "By SHAP layer 0 is 4.7 times as important as layer 1."),
+        ("The fidelity of SHAP is higher than that of Fisher by 0.30.", "The fidelity of SHAP is higher than that of ablation by 0.30."),
+        ("50 % of the layers were removed.", "40 % of the layers were removed."),
+        ("准确率下降了 1.8 个百分点。", "准确率下降了 2.8 个百分点。"),
+    ],
+)  # fmt: skip
+def test_differences_ratios_and_shares_are_recomputed(right: str, wrong: str) -> None:
+    assert left(right) == []
+    assert left(wrong) != []
+
+
+def test_a_recomputed_number_names_both_facts() -> None:
+    (found,) = check("Accuracy fell by 1.8 points (compression-5d5d5d).", ALL).verified
+    assert (found.value, found.run) == (pytest.approx(1.8), "compression-5d5d5d")
+    assert found.path == "measurements[0].value, measurements[2].value"  # dense, healed
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Accuracy is 20.26 %.",  # the year
+        "The loss is 2.0.",  # patience, cores, the ratio
+        "Removing it costs 1.6 %.",  # a batch of 16
+        "It is 9.3 % worse.",  # half past nine
+        "The fidelity is 0.0001.",  # the learning rate
+        "The score is 4.0.",  # the seed of another analysis
+    ],
+)
+def test_dates_ids_seeds_and_settings_support_no_measured_claim(answer: str) -> None:
+    runs = [*RUNS, analysis_run(run_id="analysis-4d4d4d", seed=4)]
+    assert len(left(answer, facts_of([], runs))) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["The seed was 0.", "batch size 16", "随机种子 0", "It was measured on 2026-03-02.", "learning rate 0.0001"],
+)
+def test_settings_and_dates_can_be_told(answer: str) -> None:
+    assert left(answer) == []
+
+
+def test_what_was_considered_is_not_the_result() -> None:
+    assert left("The plan has 84.1 % accuracy on the select split.") == ["84.1"]
+    assert left("The other candidate, by greedy, has 84.1 % accuracy on the select split.") == []
+
+
+def test_a_number_of_a_text_needs_the_words_around_it() -> None:
+    told = facts_of([note("shap").model_dump_json()])
+    assert left("Up to 8 layers every set is measured.", told) == []  # quoted
+    assert left("With up to 8 layers SHAP has every set measured exactly.", told) == []
+    assert left("SHAP removes 8 of them.", told) == ["8"]
+    assert left("Up to 9 layers every set is measured.", told) == ["9"]
+
+
+def test_what_the_user_said_can_be_repeated_to_them() -> None:
+    said = facts_of([], said="what if I remove layers 1 and 2?")
+    assert left("You named 2 layers.", said) == []
+    assert left("Removing them costs 2 %.", said) == ["2"]
+
+
+def test_each_number_is_verified_with_its_fact() -> None:
+    answer = "The healed model has 88.1 % accuracy (compression-5d5d5d)."
+    (found,) = check(answer, facts_of([], [compression_run()])).verified
+    assert answer[found.start : found.end] == "88.1 %"
+    assert (found.value, found.low, found.high) == (0.881, 0.85, 0.909)
+    assert (found.run, found.path) == ("compression-5d5d5d", "measurements[2].value")
+
+
+def test_what_is_not_supported_is_shown_with_the_words_around_it_and_the_reason() -> None:
+    invented, misplaced = check("It is 4.2 times as fast. The dense model has 88.1 % accuracy.", ALL).unsupported
+    assert (invented.number, invented.reason) == ("4.2", "no result holds it")
+    assert (misplaced.number, misplaced.reason) == ("88.1", "the results hold it, but not of what it is said of here")
+    assert "dense model has 88.1 % accuracy" in misplaced.context
