@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from langchain.agents.middleware import ModelRequest, ModelResponse
-from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.messages import BaseMessage, HumanMessage
 from langchain_core.tools import BaseTool
 
 from agent.grades import Grade, Graded
@@ -18,12 +17,12 @@ from agent.strategies.contract import hidden, message_of, tokens_of
 from agent.strategies.said import Said
 from agent.strategies.text import call_in
 from analyzers.records import Record
-from prompts import load
 from tools.catalog import catalog
 from tools.workspace import Workspace
 
 SHOWN = ("train_model", "explain_method", "list_capabilities")  # tools of an empty home, few so that it is quick
 CALL = "Train demo:minilm on demo:amazon"
+SYSTEM = "You work through your tools. To greetings and small talk you answer in one sentence and call no tool."
 GREETING = "Hello, nice to meet you!"
 
 
@@ -58,12 +57,12 @@ def grade(
     tools = [tool for tool in catalog(workspace) if tool.name in SHOWN]
     trial = _Trial(llm, tools)
     try:
-        tell("reading and writing")
-        read, written = trial.speed()
+        tell("writing")
+        written = trial.speed()
         tell("calling a tool by the server's protocol")
         native, printed = trial.native_call()
         tell("choosing under a JSON schema")
-        held = trial.calls(SchemaChoice())
+        held, read = trial.calls(SchemaChoice())
         tell("calling nothing on a greeting")
         strategy: Grade | None = None
         refrains = False
@@ -104,20 +103,18 @@ class _Trial:
         self._model = llm.model
         self._tools = tools
 
-    def speed(self) -> tuple[float | None, float | None]:
-        """Tokens a second, read and written, as far as the server counts them. The first call also loads the model."""
-        _timed(self._model, "Say yes.")
-        writing, wrote = _timed(self._model, "Count from 1 to 30, separated by commas.")
-        reading, had = _timed(self._model, f"{load('system.md')}\nSay yes.")
-        read = tokens_of(had, "input_tokens") / reading
-        written = tokens_of(wrote, "output_tokens") / writing
-        return round(read, 1) or None, round(written, 1) or None
+    def speed(self) -> float | None:
+        """Tokens a second that it writes, as far as the server counts them. The first call also loads the model."""
+        self._model.invoke([HumanMessage("Say yes.")])
+        began = time.perf_counter()
+        message = self._model.invoke([HumanMessage("Count from 1 to 12, separated by commas.")])
+        return _rate(tokens_of(message, "output_tokens"), began)
 
     def native_call(self) -> tuple[bool, bool]:
         """Whether it calls by the protocol, and whether it at least prints the call."""
         request, handler = self._asked(CALL)
         try:
-            message = message_of(handler(hidden(request)))
+            message = message_of(handler(hidden(request).override(tools=[*self._tools[:1]])))
         except Exception as problem:
             if "tool" not in str(problem).lower():
                 raise
@@ -125,16 +122,20 @@ class _Trial:
         native = any(call["name"] == "train_model" for call in message.tool_calls)
         return native, native or call_in(message.text, self._tools) is not None
 
-    def calls(self, strategy: Strategy) -> bool:
-        """Whether it makes the call that was asked for."""
+    def calls(self, strategy: Strategy) -> tuple[bool, float | None]:
+        """Whether it makes the call that was asked for, and how many tokens a second it reads."""
         request, handler = self._asked(CALL)
+        began = time.perf_counter()
         try:
             message = strategy.next_step(request, handler)
         except Exception as problem:
             if explain(problem, "") is None or _lost(problem):
                 raise
-            return False  # the server refuses the schema
-        return message is not None and [call["name"] for call in message.tool_calls] == ["train_model"]
+            return False, None  # the server refuses the schema
+        if message is None:
+            return False, None
+        made = [call["name"] for call in message.tool_calls] == ["train_model"]
+        return made, _rate(tokens_of(message, "input_tokens"), began)
 
     def refrains(self, strategy: Strategy) -> bool:
         request, handler = self._asked(GREETING)
@@ -147,7 +148,7 @@ class _Trial:
         request: ModelRequest[Any] = ModelRequest(
             model=self._model,
             messages=messages,
-            system_prompt=load("system.md"),
+            system_prompt=SYSTEM,
             tools=[*self._tools],
             state=state,
         )
@@ -162,10 +163,8 @@ def _handle(request: ModelRequest[Any]) -> ModelResponse[Any]:
     return ModelResponse(result=[bound.invoke([*system, *request.messages])])
 
 
-def _timed(model: BaseChatModel, text: str) -> tuple[float, AIMessage]:
-    began = time.perf_counter()
-    message = model.invoke([HumanMessage(text)])
-    return time.perf_counter() - began, message
+def _rate(tokens: int, began: float) -> float | None:
+    return round(tokens / (time.perf_counter() - began), 1) if tokens else None
 
 
 def _lost(problem: Exception) -> bool:

@@ -30,23 +30,23 @@ def retell(messages: Sequence[BaseMessage], language: Language) -> str:
     sections = []
     for message in messages:
         if isinstance(message, ToolMessage) and message.status == "success":
-            found = _template(str(message.name), facts_of(message))
-            sections += [render(language, found[0], **found[1])] if found else []
+            found = _templates(str(message.name), facts_of(message))
+            sections += [render(language, name, **values) for name, values in found]
     return "\n\n".join(dict.fromkeys(sections))
 
 
-def _template(tool: str, facts: Facts) -> tuple[str, dict[str, Any]] | None:
+def _templates(tool: str, facts: Facts) -> list[tuple[str, dict[str, Any]]]:
     if tool in _OF_A_RUN and "run" in facts:
-        return _OF_A_RUN[tool], {"run": facts}
+        return [(_OF_A_RUN[tool], {"run": facts})]
     match tool:
         case "list_runs" | "search_runs":
-            return "runs", {"runs": facts.get("runs", [])}
+            return [("runs", {"runs": facts.get("runs", [])})]
         case "compare_runs":
-            return "comparison", {"compared": facts}
+            return [("comparison", {"compared": facts})]
         case "explain_method":
-            return "explained", {"notes": [facts]}
+            return [("explained", {"notes": [facts]})]
         case "list_capabilities":
-            return "methods", {"known": facts}
+            return [(name, {"known": facts}) for name in ("models", "datasets", "methods")]
         case "write_report" if "report" in facts:
-            return "reported", {"path": facts["report"], "runs": facts["runs"]}
-    return None
+            return [("reported", {"path": facts["report"], "runs": facts["runs"]})]
+    return []

@@ -5,6 +5,7 @@ from typing import Any
 from agent.planner.slots import tables
 from agent.strategies.said import RUN_KINDS, TARGETS, Said
 from agent.strategies.shown import needed_first
+from knowledge.notes import names
 
 NAMED_RUNS = 10  # the newest that may be chosen from
 _HEADED = ("analyze_layers", "evaluate_model")  # need a model that can do a task
@@ -47,6 +48,9 @@ def candidates(tool: str, schema: dict[str, Any], said: Said) -> tuple[dict[str,
                 settled[name] = list(known_value) if isinstance(known_value, tuple) else known_value
             else:
                 open_[name] = about
+    if tool == "explain_method":
+        known = [name for name in (*said.latest.methods, *_topics(said)) if name in names()]
+        return ({"name": known[0]}, {}) if known else ({}, {"name": {"type": "string", "enum": names()}})
     if tool == "plan_compression":
         settled |= said.target(str(settled.get("analysis", "")))
         open_ |= {name: schema["properties"][name] for name in ("max_latency", "max_size") if said.wants(name)}
@@ -88,6 +92,12 @@ def _headed(said: Said) -> str | None:
         ]
         return fitting[0] if fitting else None
     return None
+
+
+def _topics(said: Said) -> list[str]:
+    """Notes whose subject the message names by one of the planner's words."""
+    text = said.text.lower()
+    return [note for word, note in tables()["topics"].items() if word in text]
 
 
 def _runs(said: Said) -> list[str]:

@@ -111,5 +111,15 @@ def question_for(tool: str, arguments: dict[str, Any], said: Said) -> str | None
     return None
 
 
+def open_question(said: Said) -> str:
+    """What to ask where the user wants something and does not say what: model, data or size, whichever is missing first."""
+    model = next(iter(said.models()), None)
+    if model is None:
+        return render(said.language, "ask_model", runs=[])
+    if not said.data(model):
+        return render(said.language, "ask_data", model=model, proposed=tables()["demo_data"].get(model))
+    return render(said.language, "ask_target", layers=())
+
+
 def _in(value: str, words: str) -> bool:
     return bool(value) and value.lower() in words

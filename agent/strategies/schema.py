@@ -1,12 +1,13 @@
 """A choice that the server's grammar holds to a schema: steps out of {tool | ask | answer}, then the arguments of each tool.
 
 The choice is a few words out of a list, so a model that cannot write a call can still make one; what a message
-asks for is chosen once, in two words, since small models do not notice when they are done. Arguments that the
+asks for is chosen once, at once, since small models do not notice when they are done. Arguments that the
 conversation settles are not asked for: run ids that exist, the model, the data and the size that the user wrote. What is
 left is generated under the tool's own schema with those values as the only ones allowed.
 """
 
 import json
+import re
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -17,16 +18,18 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 from langchain_core.messages.ai import UsageMetadata, add_usage
 from langchain_core.tools import BaseTool
 
+from agent.planner.answers import render
 from agent.planner.retell import retell
 from agent.strategies.arguments import json_schema, problem_of, tool_named
 from agent.strategies.candidates import candidates, first_step
 from agent.strategies.contract import Grade, Handler, Request, hidden, message_of
-from agent.strategies.said import Said
+from agent.strategies.said import Said, open_question
 from agent.strategies.transcript import as_text, cut
 from prompts import load
 
-ASK, ANSWER, NOTHING = "ask", "answer", "nothing"
-LEFT_TO_WORDS = ("show_run", "compare_runs", "search_runs")
+ASK, ANSWER = "ask", "answer"
+MOST = 3  # wishes in one message
+_JOINTS = re.compile(r"\b(?:and|then)\b|[,;，；、]|然后|并|再|接着", re.IGNORECASE)
 STEPS = "layerwise_steps"  # key in the metadata of a message: what is to follow its call
 CHOSEN = "layerwise_chosen"  # and what the turn was seen to ask for
 RECENT = 4  # earlier messages of the user that a choice is given
@@ -58,6 +61,11 @@ class SchemaChoice:
         said: Said = request.state["said"]  # type: ignore[typeddict-item]
         self._cost: UsageMetadata | None = None
         turn = _turn(request.messages)
+        if failed := _failed(turn):  # its arguments were tried twice: a model of this grade has no better idea
+            text = render(
+                said.language, "failed", tool=failed.name, message=failed.text, kept=said.made, rest=_left(turn) or ()
+            )
+            return AIMessage(text)
         steps = _left(turn)
         chosen: dict[str, Any] = {}
         if steps is None:
@@ -65,10 +73,12 @@ class SchemaChoice:
             if steps is None:
                 return None
             chosen = {CHOSEN: steps}
-        if not steps or steps[0] == ANSWER:
-            return self._words(request, handler, said, "Answer the user now", chosen, retell(turn, said.language))
-        if steps[0] == ASK:
-            return self._words(request, handler, said, "Ask the user for the one thing that is missing", chosen)
+        if not steps or steps[0] in (ANSWER, ASK):
+            # results are told by templates: a model of this grade gets the numbers right and what they mean wrong
+            text = open_question(said) if steps[:1] == [ASK] else retell(turn, said.language)
+            if text:
+                return AIMessage(text, usage_metadata=self._cost, response_metadata=chosen)
+            return self._words(request, handler, said, chosen)
         tool = tool_named(first_step(steps[0], said), request.tools)
         if tool is None:
             return None
@@ -79,19 +89,10 @@ class SchemaChoice:
         left = steps[1:] if tool.name == steps[0] else steps
         return AIMessage("", tool_calls=[call], usage_metadata=self._cost, response_metadata={STEPS: left, **chosen})
 
-    def _words(
-        self, request: Request, handler: Handler, said: Said, wanted: str, chosen: dict[str, Any], told: str = ""
-    ) -> AIMessage | None:
-        """The end of a turn.
-
-        Where the results of the turn are the answer (work that was done, a list, a note, a report) they are told as they
-        are; what a run measured answers many questions, so that is left to the model.
-        """
-        names = {message.name for message in _turn(request.messages) if isinstance(message, ToolMessage)}
-        if told and not names & set(LEFT_TO_WORDS):
-            return AIMessage(told, usage_metadata=self._cost, response_metadata=chosen)
+    def _words(self, request: Request, handler: Handler, said: Said, chosen: dict[str, Any]) -> AIMessage | None:
+        """Talk, where no tool was called."""
         language = "Chinese" if said.language == "zh" else "English"
-        wanted = f"[{wanted}, in {language}, in at most three sentences of plain words.]"
+        wanted = f"[Answer the user now, in {language}, in at most three sentences of plain words.]"
         message = message_of(handler(self._request(request, said, wanted)))
         if not message.text.strip():
             return None
@@ -102,11 +103,13 @@ class SchemaChoice:
 
     def _steps(self, request: Request, handler: Handler, said: Said) -> list[str] | None:
         goals = [tool for tool in GOALS if tool_named(first_step(tool, said), request.tools)]
-        first, then = [ANSWER, ASK, *goals], [NOTHING, *goals]
+        allowed = [ANSWER, ASK, *goals]
+        most = min(1 + len(_JOINTS.findall(said.text)), MOST)  # a second wish needs a word that joins it to the first
+        items = {"type": "array", "items": {"enum": allowed}, "minItems": 1, "maxItems": most}
         schema = {
             "type": "object",
-            "properties": {"first": {"enum": first}, "then": {"enum": then}},
-            "required": ["first", "then"],
+            "properties": {"steps": items},
+            "required": ["steps"],
             "additionalProperties": False,
         }
         asked = hidden(request).override(
@@ -115,12 +118,10 @@ class SchemaChoice:
             messages=[*_examples(), *_choices(request.messages)],
         )
         found = self._json(asked, handler, schema)
-        if not found or found.get("first") not in first or found.get("then") not in then:
+        steps = found.get("steps") if found else None
+        if not isinstance(steps, list) or not 0 < len(steps) <= most or any(step not in allowed for step in steps):
             return None
-        steps = [found["first"], found["then"]]
-        if steps[0] in (ANSWER, ASK) or steps[1] in (NOTHING, steps[0]):
-            return steps[:1]
-        return steps
+        return steps[:1] if steps[0] in (ANSWER, ASK) else [*dict.fromkeys(s for s in steps if s not in (ANSWER, ASK))]
 
     def _arguments(self, request: Request, handler: Handler, tool: BaseTool, said: Said) -> dict[str, Any] | None:
         schema = json_schema(tool)
@@ -189,7 +190,7 @@ def _choices(messages: Sequence[Any]) -> list[Any]:
 
 
 def _choice(steps: Sequence[str]) -> str:
-    return json.dumps({"first": steps[0], "then": steps[1] if len(steps) > 1 else NOTHING})
+    return json.dumps({"steps": list(steps)})
 
 
 def _state(said: Said) -> str:
@@ -207,11 +208,14 @@ def _turn(messages: Sequence[Any]) -> list[Any]:
 
 
 def _left(turn: Sequence[Any]) -> list[str] | None:
-    """The steps that the turn has still to take; None: they are to be chosen, at its start and after a failure."""
+    """The steps that the turn has still to take; None: they are to be chosen, at its start."""
     last = next((message for message in reversed(turn) if isinstance(message, AIMessage)), None)
-    if last is None or any(message.status == "error" for message in turn[-1:] if isinstance(message, ToolMessage)):
-        return None
-    return last.response_metadata.get(STEPS)
+    return last.response_metadata.get(STEPS) if last else None
+
+
+def _failed(turn: Sequence[Any]) -> ToolMessage | None:
+    last = turn[-1] if turn else None
+    return last if isinstance(last, ToolMessage) and last.status == "error" else None
 
 
 def _definitions(schema: dict[str, Any]) -> dict[str, Any]:

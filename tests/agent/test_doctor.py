@@ -15,7 +15,7 @@ from tests.agent.servers import MODEL, Calls, Fails, OllamaHandler, Says, Script
 
 TRAIN = {"model": "demo:minilm", "data": "demo:amazon"}
 PRINTED = json.dumps({"name": "train_model", "arguments": TRAIN})
-SPEED = (Says("yes"), Says("1, 2, 3"), Says("yes"))  # the three tries that are timed
+SPEED = (Says("yes"), Says("1, 2, 3"))
 
 
 def doctor(script: Script, home: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
@@ -29,16 +29,16 @@ def doctor(script: Script, home: Path, monkeypatch: pytest.MonkeyPatch) -> dict[
     [
         ([Calls("train_model", TRAIN), Says("no json"), Says("Hello!")], "native", True),
         (
-            [Calls("train_model", TRAIN), Says('{"first": "train_model", "then": "nothing"}'), Says("Hello!")],
+            [Calls("train_model", TRAIN), Says('{"steps": ["train_model"]}'), Says("Hello!")],
             "native",
             True,
         ),
         (  # calls natively, on a greeting too; under the schema it does not
             [
                 Calls("train_model", TRAIN),
-                Says('{"first": "train_model", "then": "nothing"}'),
+                Says('{"steps": ["train_model"]}'),
                 Calls("list_capabilities", {}),
-                Says('{"first": "answer", "then": "nothing"}'),
+                Says('{"steps": ["answer"]}'),
                 Says("Hello!"),
             ],
             "schema",
@@ -47,8 +47,8 @@ def doctor(script: Script, home: Path, monkeypatch: pytest.MonkeyPatch) -> dict[
         (
             [
                 Says(PRINTED),
-                Says('{"first": "train_model", "then": "nothing"}'),
-                Says('{"first": "answer", "then": "nothing"}'),
+                Says('{"steps": ["train_model"]}'),
+                Says('{"steps": ["answer"]}'),
                 Says("Hi"),
             ],
             "schema",

@@ -52,8 +52,8 @@ def talk(tmp_path: Path, no_index: None, workflows: FakeWorkflows) -> Iterator[A
         session.close()
 
 
-def chosen(first: str, then: str = "nothing") -> str:
-    return json.dumps({"first": first, "then": then})
+def chosen(*steps: str) -> str:
+    return json.dumps({"steps": steps})
 
 
 def called(events: list[Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -246,7 +246,7 @@ def test_no_token_of_a_choice_reaches_the_user(talk: Any) -> None:
     shown_text = "".join(
         getattr(event, "text", "") for event in session.stream("hello") if not isinstance(event, Answer)
     )
-    assert "first" not in shown_text
+    assert "steps" not in shown_text
 
 
 def test_an_unknown_tool_comes_back_with_the_list(talk: Any) -> None:
