@@ -235,6 +235,23 @@ def report(session: Session, run_ids: tuple[str, ...], out: Path) -> None:
 
 
 @main.command()
+@click.argument("run_id", metavar="RUN")
+@click.option(
+    "--opinion", "llms", metavar="NAME", multiple=True, required=True, help="ollama:MODEL or openai:MODEL; repeat it."
+)
+@common
+def opinion(session: Session, run_id: str, llms: tuple[str, ...]) -> None:
+    """Ask several language models which layers of an analysis or a plan they would remove, side by side."""
+    with session.working():
+        from agent.opinions import opinions, side_by_side
+
+        found = opinions(run_id, llms, session.settings, session.workspace.runs)
+    click.echo(found.model_dump_json(indent=1) if session.as_json else side_by_side(found))
+    if all(each.problem for each in found.opinions):
+        click.get_current_context().exit(1)
+
+
+@main.command()
 @click.option("--llm", metavar="NAME", help="auto, offline, ollama:MODEL or openai:MODEL.")
 @click.option("--session", "name", metavar="ID", help="Take up a conversation, or begin one of this name.")
 @click.option("--once", metavar="TEXT", help="Ask one thing, print the answer and end.")
