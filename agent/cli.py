@@ -99,10 +99,11 @@ def plan(session: Session, **fields: Any) -> None:
 
 @main.command()
 @options_of(CompressRequest, metavar={"plan": "PLAN_RUN"})
+@click.option("--resume", is_flag=True, help="Take up the same healing where it was stopped.")
 @common
-def compress(session: Session, **fields: Any) -> None:
+def compress(session: Session, resume: bool, **fields: Any) -> None:
     """Remove the layers of a plan for good, save the smaller model, verify it and heal it."""
-    _workflow(session, "compress", request(CompressRequest, **fields))
+    _workflow(session, "compress", request(CompressRequest, **fields), resume=resume)
 
 
 @main.command()

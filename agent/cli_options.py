@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from agent.cli_outcome import Session
 from analyzers.compression.formats import names
+from analyzers.compression.healing import names as strategies
 from analyzers.errors import UsageError
 from analyzers.records import Request
 
@@ -34,7 +35,10 @@ HELP = {
     "objective": "What the search goes by: the metric, the loss, or the KL divergence from the dense model.",
     "budget": "Sets of layers that may be measured; 64 where no --minutes are given.",
     "minutes": "Time that the search may take.",
-    "heal": "Training after the removal.",
+    "heal": f"Repair after the removal: none, {', '.join(strategies())}.",
+    "heal_minutes": "Time that healing may take; the best checkpoint is kept.",
+    "heal_data": "Data sets whose texts are learned from too, without labels, separated by commas.",
+    "heal_weights": "What a layer counts when hidden states are compared: by its importance, or all the same.",
     "export": "Format of the saved model.",
     "format": f"What to write: {', '.join(names())}.",
     "remove": "Layers to take out, separated by commas, where no plan says which.",

@@ -9,65 +9,22 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
+from pydantic import AfterValidator, Field, SerializeAsAny, WithJsonSchema, model_validator
 
+from analyzers.compression.healing import names as strategies
 from analyzers.errors import BadTarget
+from analyzers.measurements import Artifact as Artifact
+from analyzers.measurements import Environment as Environment
+from analyzers.measurements import Estimate as Estimate
+from analyzers.measurements import Measurement as Measurement
+from analyzers.measurements import Record as Record
+from analyzers.measurements import Split as Split
 
 Kind = Literal["train", "analysis", "plan", "compression", "evaluation", "export"]
 Status = Literal["running", "done", "failed", "cancelled"]
 SplitName = Literal["train", "select", "test"]
 Granularity = Literal["block", "sublayer"]
 Objective = Literal["metric", "loss", "kl"]
-
-
-class Record(BaseModel):
-    # JSON has no NaN: as null, the loss of a model that was cut too far would make its record unreadable.
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
-
-
-# --- what was measured ------------------------------------------------------------------------------------------------
-
-
-class Measurement(Record):
-    """One measured number with its 95 % interval."""
-
-    name: str  # accuracy f1 loss perplexity latency_ms throughput peak_memory_mb disk_mb parameters ...
-    subject: str  # what was measured: "dense", "compressed" (before healing), "healed", ...
-    split: str | None = None  # train, select or test; None where no data was involved
-    value: float
-    low: float | None = None
-    high: float | None = None
-    unit: str = ""
-    n: int | None = None  # examples, tokens or repetitions behind the value
-    conditions: str = ""  # what the value holds for, e.g. "16 texts of 19 tokens" for a latency
-
-
-class Estimate(Record):
-    """A value with its 95 % interval; `low` and `high` are None where nothing was resampled."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-
-
-class Artifact(Record):
-    path: str  # relative to the folder of the run
-    sha256: str
-    bytes: int
-
-
-class Split(Record):
-    n: int
-    sha256: str  # over the examples of the split, in their order
-
-
-class Environment(Record):
-    python: str
-    platform: str
-    cpu: str
-    cores: int
-    device: str
-    versions: dict[str, str]
 
 
 # --- results, one for each kind of run --------------------------------------------------------------------------------
@@ -188,6 +145,9 @@ class Healing(Record):
     epochs: list[HealingEpoch]
     best_epoch: int  # 0: the model before healing was the best
     seconds: float
+    minutes: float | None = None  # that it might take
+    data: list[str] = []  # whose texts it learned from, the data of the plan first
+    weighting: str | None = None  # how much each layer counted in the distance of hidden states
 
 
 class CompressionResult(Record):
@@ -379,13 +339,27 @@ class PlanRequest(Request):
         return {name: value for name, value in wanted.items() if value is not None}
 
 
+def _strategy(name: str) -> str:
+    if name != "none" and name not in strategies():
+        raise ValueError(f"is no strategy of healing; there are: none, {', '.join(strategies())}")
+    return name
+
+
+Strategy = Annotated[
+    str, AfterValidator(_strategy), WithJsonSchema({"type": "string", "enum": ["none", *strategies()]})
+]
+
+
 class CompressRequest(Request):
     verb: ClassVar[str] = "compress"
     positional: ClassVar[tuple[str, ...]] = ("plan",)
 
     plan: str
-    heal: Literal["none", "distill"] = "distill"
-    epochs: int = Field(default=3, ge=1)  # of healing
+    heal: Strategy = "distill"
+    epochs: int | None = Field(default=None, ge=1)  # of healing; None: 3, or as many as fit into the minutes
+    heal_minutes: float | None = Field(default=None, gt=0)
+    heal_data: tuple[str, ...] = Field(default=())  # data references whose texts are learned from without labels
+    heal_weights: Literal["importance", "uniform"] = "importance"  # of the layers in the distance of hidden states
     export: Literal["hf"] = "hf"
 
 

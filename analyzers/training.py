@@ -5,37 +5,35 @@ epoch so far) and `tensorboard/`. The first two are replaced whole or not at all
 """
 
 import pickle
-import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_model, save_model
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import OneCycleLR
+from torch.optim.lr_scheduler import LambdaLR
 
 from analyzers.datasets.splits import Splits
 from analyzers.errors import Cancelled, DamagedRecord, NotFinite, StorageError, UsageError
 from analyzers.evaluation import losses_of, outcome
 from analyzers.layers import LayeredModel
 from analyzers.progress import Progress
+from analyzers.random_states import random_states, seed_all, set_random_states
 from analyzers.records import TrainEpoch, TrainRequest, TrainResult
+from analyzers.schedule import batch_order, joined, one_cycle
 from analyzers.tasks import Batch, Task
 
 STATE = "state.pt"
 BEST = "best.safetensors"
 SAVE_EVERY = 60.0  # seconds between two states within an epoch
 
-_WARM_UP = 0.1  # share of the steps in which the learning rate rises
 _WEIGHT_DECAY = 0.01
 _CLIP = 1.0
-_POOL = 50  # batches whose examples are sorted by length together
 
 
 @dataclass
@@ -44,6 +42,7 @@ class Position:
 
     epoch: int = 1
     step: int = 0  # batches done in this epoch
+    rows: int = 0  # examples in them
     loss: float = 0.0  # sum over the examples of this epoch, nats
     seconds: float = 0.0  # of this epoch
     epochs: list[TrainEpoch] = field(default_factory=list)  # those that are finished
@@ -61,6 +60,8 @@ def train(
     progress: Progress,
     *,
     resume: bool = False,
+    minutes: float | None = None,
+    spent: float = 0.0,
 ) -> TrainResult:
     """Fit the model on the train split; on return it has the weights of the epoch that was best on the select split.
 
@@ -76,6 +77,11 @@ def train(
         folder: of the run.
         progress: ticks once a batch.
         resume: go on from the state in the folder; with none there, start from the beginning.
+        minutes: end after so long, the last look at the select split included, wherever in an epoch that is; the
+            learning rate comes down by then. The time of a run that is taken up goes on where it was.
+        spent: seconds of that time that were gone before.
+
+    Only parameters that require a gradient are fitted, kept and saved: a frozen base stays as it is.
 
     Raises:
         NotFinite: a loss or a gradient was NaN or infinite; names the batch.
@@ -87,7 +93,8 @@ def train(
     """
     with _storage(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        return _Training(model, task, tokenizer, splits, settings, folder, progress).run(resume)
+        limit = None if minutes is None else 60 * minutes
+        return _Training(model, task, tokenizer, splits, settings, folder, progress, limit, spent).run(resume)
 
 
 def discard_state(folder: Path) -> None:
@@ -114,6 +121,8 @@ class _Training:
         settings: TrainRequest,
         folder: Path,
         progress: Progress,
+        seconds: float | None,
+        spent: float,
     ) -> None:
         self.layered = LayeredModel(model, least=1)
         self.model, self.task, self.tokenizer = model, task, tokenizer
@@ -124,19 +133,17 @@ class _Training:
         self.select = task.batches(splits.select, tokenizer, settings.batch_size, limit)
         self.steps = -(-len(self.rows) // settings.batch_size)  # of one epoch
         self.optimizer = torch.optim.AdamW(_parameter_groups(model), lr=settings.learning_rate, fused=True)
-        cycle = max(4, self.steps * settings.epochs)
-        self.schedule = OneCycleLR(
-            self.optimizer,
-            max_lr=settings.learning_rate,
-            total_steps=cycle,
-            pct_start=max(_WARM_UP, 1.5 / cycle),  # below 1 / cycle the rise would end before it began
-            cycle_momentum=False,
-        )
-        self.at = Position()
+        self.limit = seconds  # None: the epochs end it
+        self.at = Position(seconds=spent)
+        self.looking = 0.0  # seconds that the last look at the select split took
+        self.lap = time.monotonic()
+        self.cycle = max(4, self.steps * settings.epochs)
+        # LambdaLR rather than OneCycleLR, whose steps have to be counted beforehand: a clock may end this one.
+        self.schedule = LambdaLR(self.optimizer, lambda _: one_cycle(self._share(), self.cycle))
         self.saved = time.monotonic()
 
     def run(self, resume: bool) -> TrainResult:
-        _seed_all(self.settings.seed)
+        seed_all(self.settings.seed)
         if not (resume and self._restore()):
             discard_state(self.folder)
         if not self.at.done:
@@ -147,7 +154,7 @@ class _Training:
                 raise
             finally:
                 self.model.eval()
-        load_model(self.model, str(self.folder / BEST), device=str(self.layered.device))
+        _load(self.model, load_file(self.folder / BEST, device=str(self.layered.device)))
         return TrainResult(
             task=self.task.name,
             metric=self.task.metric,
@@ -165,8 +172,9 @@ class _Training:
         before = (self.at.epoch - 1) * self.steps + self.at.step
         remaining = self.settings.epochs * self.steps - before
         again = before + 1 if before else None  # events from this step on are of work that was lost
+        self.lap = time.monotonic()
         with SummaryWriter(self.folder / "tensorboard", purge_step=again) as board:
-            if self.at.step == self.steps:  # stopped after the last batch of an epoch, before it was finished
+            if self._ended():  # stopped after the last batch of an epoch, before it was finished
                 self._finish_epoch(board)
             for batch in self.progress.track(self._batches(), remaining, "training"):
                 rate = self.schedule.get_last_lr()[0]
@@ -174,7 +182,7 @@ class _Training:
                 step = (self.at.epoch - 1) * self.steps + self.at.step
                 board.add_scalar("train/loss", loss, step)
                 board.add_scalar("train/learning_rate", rate, step)
-                if self.at.step == self.steps:
+                if self._ended():
                     self._finish_epoch(board)
                 elif time.monotonic() - self.saved > SAVE_EVERY:
                     self._save()
@@ -182,12 +190,36 @@ class _Training:
     def _batches(self) -> Iterator[Batch]:
         """The batches that are still to be done. Their order follows from seed and epoch alone."""
         while not self.at.done:
-            order = _order(self.lengths, self.settings, self.at.epoch)
+            order = batch_order(self.lengths, self.settings, self.at.epoch)
             for rows in order[self.at.step :]:
-                yield _joined([self.rows[row] for row in rows], self.tokenizer)
+                yield joined([self.rows[row] for row in rows], self.tokenizer)
+                if self.at.done:  # the time is up
+                    return
+
+    def _spent(self) -> float:
+        """Seconds since the beginning, those of a stopped run with them."""
+        return sum(epoch.seconds for epoch in self.at.epochs) + self.at.seconds
+
+    def _share(self) -> float:
+        """How much of the whole is done, by steps or by the clock."""
+        done = ((self.at.epoch - 1) * self.steps + self.at.step) / (self.cycle - 1)
+        return min(1.0, done if self.limit is None else max(done, self._spent() / max(1e-9, self.limit - self.looking)))
+
+    def _ended(self) -> bool:
+        """Whether the epoch is over, by its batches or by the clock."""
+        return self.at.step == self.steps or (self.at.step > 0 and self._no_time())
+
+    def _no_time(self) -> bool:
+        """Whether nothing but a last look at the select split fits into the time."""
+        return self.limit is not None and self._spent() + self.looking >= self.limit
+
+    def _lap(self) -> float:
+        """Seconds since it was last asked."""
+        now = time.monotonic()
+        gone, self.lap = now - self.lap, now
+        return gone
 
     def _step(self, batch: Batch) -> float:
-        begin = time.perf_counter()
         self.model.train()
         losses = self.task.losses(self.model, batch.to(self.layered.device))  # (batch,)
         loss = losses.mean()
@@ -197,10 +229,11 @@ class _Training:
         self._check_finite(norm, "norm of the gradient", batch)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        self.schedule.step()
         self.at.step += 1
+        self.at.rows += len(batch)
         self.at.loss += float(losses.detach().sum())
-        self.at.seconds += time.perf_counter() - begin
+        self.at.seconds += self._lap()
+        self.schedule.step()
         return loss.item()
 
     def _check_finite(self, value: Tensor, what: str, batch: Batch) -> None:
@@ -212,23 +245,23 @@ class _Training:
             )
 
     def _finish_epoch(self, board: Any) -> None:
-        begin = time.perf_counter()
         self.model.eval()
         found = outcome(self.task, losses_of(self.layered, self.task, self.select), self.settings.seed)
+        self.looking = self._lap()
         epoch = TrainEpoch(
             epoch=self.at.epoch,
-            train_loss=self.at.loss / len(self.rows),
+            train_loss=self.at.loss / self.at.rows,
             select=found,
-            seconds=round(self.at.seconds + time.perf_counter() - begin, 3),
+            seconds=round(self.at.seconds + self.looking, 3),
         )
         if not self.at.best_epoch or self._better(epoch, self.at.epochs[self.at.best_epoch - 1]):
             self.at.best_epoch = epoch.epoch
-            _replace_whole(self.folder / BEST, lambda path: save_model(self.model, str(path)))
+            _replace_whole(self.folder / BEST, lambda path: save_file(_fitted(self.model), path))
         self.at = replace(
-            self.at, epoch=epoch.epoch + 1, step=0, loss=0.0, seconds=0.0, epochs=[*self.at.epochs, epoch]
+            self.at, epoch=epoch.epoch + 1, step=0, rows=0, loss=0.0, seconds=0.0, epochs=[*self.at.epochs, epoch]
         )
         waited = epoch.epoch - self.at.best_epoch
-        self.at.done = epoch.epoch == self.settings.epochs or waited >= self.settings.patience
+        self.at.done = epoch.epoch == self.settings.epochs or waited >= self.settings.patience or self._no_time()
         self._save()
         for name, estimate in ((self.task.metric, found.metric), ("loss", found.loss)):
             board.add_scalar(f"select/{name}", estimate.value, epoch.epoch * self.steps)
@@ -255,10 +288,11 @@ class _Training:
         state = {
             "belongs_to": self._belongs_to(),
             "position": vars(self.at) | {"epochs": [epoch.model_dump() for epoch in self.at.epochs]},
-            "model": self.model.state_dict(),
+            "model": _fitted(self.model),
+            "looking": self.looking,
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
-            "random": _random_states(),
+            "random": random_states(),
         }
         _replace_whole(self.folder / STATE, lambda path: _save_tensors(state, path))
         self.saved = time.monotonic()
@@ -272,12 +306,13 @@ class _Training:
             state = torch.load(path, map_location="cpu", weights_only=True)
             mine = state["belongs_to"] == self._belongs_to()
             if mine:
-                self.model.load_state_dict(state["model"])
+                _load(self.model, state["model"])
+                self.looking = state["looking"]
                 self.optimizer.load_state_dict(state["optimizer"])
                 self.schedule.load_state_dict(state["schedule"])
                 epochs = [TrainEpoch.model_validate(epoch) for epoch in state["position"]["epochs"]]
                 self.at = Position(**state["position"] | {"epochs": epochs})
-                _set_random_states(state["random"])
+                set_random_states(state["random"])
             best_is_there = not self.at.best_epoch or (self.folder / BEST).is_file()
         except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError, TypeError) as error:
             raise DamagedRecord(
@@ -294,31 +329,7 @@ class _Training:
         return True
 
 
-# --- batches ----------------------------------------------------------------------------------------------------------
-
-
-def _order(lengths: Sequence[int], settings: TrainRequest, epoch: int) -> list[list[int]]:
-    """Batches of row numbers: shuffled, sorted by length within pools to save padding, and shuffled as batches."""
-    shuffler = random.Random(f"{settings.seed} {epoch}")
-    rows = list(range(len(lengths)))
-    shuffler.shuffle(rows)
-    size = settings.batch_size
-    batches = []
-    for start in range(0, len(rows), size * _POOL):
-        pool = sorted(rows[start : start + size * _POOL], key=lambda row: lengths[row])
-        batches += [pool[first : first + size] for first in range(0, len(pool), size)]
-    shuffler.shuffle(batches)
-    return batches
-
-
-def _joined(rows: Sequence[Batch], tokenizer: Any) -> Batch:
-    """Single rows as one batch, padded to the longest."""
-    columns = {name: [row.inputs[name][0].tolist() for row in rows] for name in rows[0].inputs}
-    inputs = tokenizer.pad(columns, return_tensors="pt")
-    return Batch(dict(inputs), torch.cat([row.labels for row in rows]), torch.cat([row.indices for row in rows]))
-
-
-# --- parameters, random numbers, files --------------------------------------------------------------------------------
+# --- parameters, files --------------------------------------------------------------------------------------
 
 
 def _parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
@@ -328,36 +339,6 @@ def _parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
         {"params": [parameter for parameter in trained if parameter.ndim >= 2], "weight_decay": _WEIGHT_DECAY},
         {"params": [parameter for parameter in trained if parameter.ndim < 2], "weight_decay": 0.0},
     ]
-
-
-def _seed_all(seed: int) -> None:
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
-
-
-def _random_states() -> dict[str, Any]:
-    """The states of all generators that a model may draw from, as what `weights_only` can load."""
-    legacy: Any = np.random.get_state()  # (name, keys, position, ...)
-    return {
-        "python": random.getstate(),
-        "numpy": [legacy[0], legacy[1].tolist(), *legacy[2:]],
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        "mps": [torch.mps.get_rng_state()] if torch.backends.mps.is_available() else [],
-    }
-
-
-def _set_random_states(states: dict[str, Any]) -> None:
-    version, internal, gauss = states["python"]
-    random.setstate((version, tuple(internal), gauss))
-    name, keys, *rest = states["numpy"]
-    np.random.set_state((name, np.array(keys, dtype=np.uint32), *rest))
-    torch.set_rng_state(states["torch"])
-    if states["cuda"]:
-        torch.cuda.set_rng_state_all(states["cuda"])
-    for state in states["mps"]:
-        torch.mps.set_rng_state(state)
 
 
 def _replace_whole(path: Path, write: Callable[[Path], object]) -> None:
@@ -370,9 +351,26 @@ def _replace_whole(path: Path, write: Callable[[Path], object]) -> None:
         partial.unlink(missing_ok=True)
 
 
+def _fitted(model: nn.Module) -> dict[str, Tensor]:
+    """What training changes: parameters that require a gradient, and buffers such as running means."""
+    kept = model.state_dict().keys()
+    found: dict[str, Tensor] = {name: each for name, each in model.named_parameters() if each.requires_grad}
+    found |= {name: each for name, each in model.named_buffers() if name in kept}
+    return {name: each.detach().contiguous() for name, each in found.items()}
+
+
+def _load(model: nn.Module, fitted: dict[str, Tensor]) -> None:
+    if fitted.keys() != _fitted(model).keys():
+        raise KeyError("weights of another model")
+    model.load_state_dict(fitted, strict=False)
+
+
 def _save_tensors(state: dict[str, Any], path: Path) -> None:
-    with path.open("wb") as file:  # through a file of Python's own, a full disk is an OSError
-        torch.save(state, file)
+    try:
+        with path.open("wb") as file:  # through a file of Python's own, a full disk is an OSError
+            torch.save(state, file)
+    except RuntimeError as error:  # unless the archive is closed upon it
+        raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
 
 
 @contextmanager

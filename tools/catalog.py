@@ -55,7 +55,11 @@ _DESCRIPTIONS = {
     "budget": "subsets of layers that may be measured; 64 where no minutes are given",
     "minutes": "time that the search may take",
     "plan": "run id of the plan, e.g. plan-81mzna",
-    "heal": "distill: short training with the dense model as teacher; none: leave the weights as they are",
+    "heal": "distill: short training with the dense model as teacher; lora, qlora: the same with few weights; linear: closed "
+    "form, seconds; none: leave the weights as they are",
+    "heal_minutes": "time that healing may take",
+    "heal_data": "data references whose texts are learned from too, without labels",
+    "heal_weights": "what a layer counts when hidden states are compared",
     "export": "format of the saved model",
     "format": "hf: Hugging Face folder; gguf: for Ollama, LLaMA family only; onnx: for onnxruntime",
     "remove": "layers to take out, only where no plan says which: leave it empty for a run id",
@@ -122,7 +126,7 @@ class _Catalog:
             _tool("plan_compression", self.plan, _arguments(PlanRequest),
                   "Find which layers to remove, by measuring subsets. Needs an analysis and exactly one of ratio, keep, "
                   "max_drop, max_latency, max_size."),
-            _tool("compress_model", self.compress, _arguments(CompressRequest),
+            _tool("compress_model", self.compress, _arguments(CompressRequest, resume=_resume()),
                   "Remove the layers of a plan for good, save and verify the smaller model, heal it, measure it."),
             _tool("evaluate_model", self.evaluate, _arguments(EvaluateRequest),
                   "Measure quality, speed and size of a model on the test split of a data set."),
@@ -157,9 +161,9 @@ class _Catalog:
         request = PlanRequest(**arguments)
         return self._run(lambda progress: self._workflows.plan(request, self._workspace, progress))
 
-    def compress(self, **arguments: Any) -> Answer:
+    def compress(self, resume: bool = False, **arguments: Any) -> Answer:
         request = CompressRequest(**arguments)
-        return self._run(lambda progress: self._workflows.compress(request, self._workspace, progress))
+        return self._run(lambda progress: self._workflows.compress(request, self._workspace, progress, resume=resume))
 
     def evaluate(self, **arguments: Any) -> Answer:
         request = EvaluateRequest(**arguments)
@@ -256,7 +260,7 @@ def _arguments(request: type[Request], without: tuple[str, ...] = (), **more: An
 
 
 def _resume() -> Any:
-    return (bool, Field(default=False, description="go on with the same training that was interrupted"))
+    return (bool, Field(default=False, description="go on with the same training or healing that was interrupted"))
 
 
 def _methods() -> list[dict[str, Any]]:

@@ -203,6 +203,8 @@ def _compression(compression: CompressionResult, run: Run) -> dict[str, Any]:
             "epochs": len([epoch for epoch in healing.epochs if epoch.epoch > 0]),
             "best_epoch": healing.best_epoch,
             "seconds": _round(healing.seconds),
+            "minutes": healing.minutes,
+            "data": healing.data,
         }
         if healing
         else None,

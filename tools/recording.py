@@ -82,6 +82,18 @@ def unfinished(kind: Kind, request: Request, workspace: Workspace) -> Run | None
         return None
 
 
+def to_resume(kind: Kind, request: Request, workspace: Workspace) -> Run | None:
+    """The newest run of the same command that did not come to its end.
+
+    Raises:
+        UsageError: the newest run of this command is finished.
+    """
+    same = [run for run in workspace.runs.list(kind=kind) if run.command == request.command()]
+    if same and same[0].status == "done":
+        raise UsageError(f"{same[0].id} of this command is finished; there is nothing to resume: use that run")
+    return same[0] if same else None
+
+
 @contextmanager
 def _alone(run_id: str, workspace: Workspace) -> Iterator[None]:
     """No other process works on the run. The system ends the lock of a process that was killed."""

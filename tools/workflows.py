@@ -52,8 +52,10 @@ def plan(request: PlanRequest, workspace: Workspace, progress: Progress) -> Run:
     return planning.run(request, workspace, progress)
 
 
-def compress(request: CompressRequest, workspace: Workspace, progress: Progress) -> Run:
+def compress(request: CompressRequest, workspace: Workspace, progress: Progress, *, resume: bool = False) -> Run:
     """Remove the layers of a plan for good, verify the saved model, heal it, and measure it beside the dense one.
+
+    `resume` takes up the healing of the newest unfinished run of the same request.
 
     Raises:
         VerificationFailed: the saved model is not the one in memory.
@@ -61,7 +63,7 @@ def compress(request: CompressRequest, workspace: Workspace, progress: Progress)
     """
     from tools.steps import compression
 
-    return compression.run(request, workspace, progress)
+    return compression.run(request, workspace, progress, resume)
 
 
 def evaluate(request: EvaluateRequest, workspace: Workspace, progress: Progress) -> Run:

@@ -143,7 +143,7 @@ def test_words_become_a_request(workflows: Workflows, tmp_path: Path, words: lis
     request, workspace, extra = workflows.asked[0]
     assert request == wanted
     assert workspace.home == tmp_path / "home"
-    assert extra == ({"resume": False} if words[0] == "train" else {})
+    assert extra == ({"resume": False} if words[0] in ("train", "compress") else {})
 
 
 def test_the_recorded_command_asks_for_the_same(workflows: Workflows) -> None:
@@ -176,7 +176,7 @@ def test_resume_and_home_are_passed_on(workflows: Workflows, tmp_path: Path) -> 
         (["plan", "a"], "exactly one of --ratio R, --keep N, --max-drop D"),
         (["plan", "a", "--ratio", "2", "--keep", "3"], "exactly one of"),
         (["export", "p", "--remove", "first"], "--remove 'first': it should be a valid integer"),
-        (["compress", "p", "--heal", "prayer"], "'prayer' is not one of 'none', 'distill'"),
+        (["compress", "p", "--heal", "prayer"], "no strategy of healing; there are: none, distill, linear"),
         (["runs", "show", "plan-zzzzzz"], "no run 'plan-zzzzzz'; the newest are evaluation-6e6e6e"),
         (["runs", "delete", "analysis-3b3b3b"], "delete those first"),
         (["runs", "compare", "train-2a2a2a"], "two or more"),

@@ -6,6 +6,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from analyzers.evaluation import losses_of, outcome
 from analyzers.layers import LayeredModel
 from analyzers.progress import Progress
 from analyzers.records import TrainRequest, TrainResult
+from analyzers.schedule import batch_order, one_cycle
 from analyzers.tasks.classification import Classification
 
 WORDS = ("plain", "dull", "grey", "slow", "table", "chair", "lamp", "road", "bread", "stone")
@@ -302,11 +304,11 @@ def test_biases_and_norms_are_not_decayed(tmp_path: Path):
 
 def test_order_has_every_row_once_and_pads_little():
     lengths = [(n * 37) % 50 + 1 for n in range(1003)]
-    one, two = (training._order(lengths, request(), epoch) for epoch in (1, 2))
+    one, two = (batch_order(lengths, request(), epoch) for epoch in (1, 2))
     assert sorted(row for batch in one for row in batch) == list(range(1003))
     assert len(one) == -(-1003 // 16)
     assert one != two
-    assert one == training._order(lengths, request(), 1)
+    assert one == batch_order(lengths, request(), 1)
     padded = sum(max(lengths[row] for row in batch) * len(batch) for batch in one)
     assert padded < 1.1 * sum(lengths)
     assert [max(lengths[r] for r in batch) for batch in one] != sorted(max(lengths[r] for r in batch) for batch in one)
@@ -315,3 +317,42 @@ def test_order_has_every_row_once_and_pads_little():
 def test_one_step_in_all(tmp_path: Path):
     result, _ = fit(tmp_path, epochs=1, batch_size=1000)
     assert len(result.epochs) == 1
+
+
+def test_the_schedule_is_that_of_one_cycle():
+    for steps in (4, 15, 300):
+        parameter = torch.nn.Parameter(torch.zeros(1))
+        optimizer = torch.optim.SGD([parameter], lr=1.0)
+        rise = max(0.1, 1.5 / steps)
+        oracle = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1.0, steps, pct_start=rise, cycle_momentum=False)
+        for step in range(steps):
+            assert one_cycle(step / (steps - 1), steps) == pytest.approx(oracle.get_last_lr()[0], rel=1e-6)
+            optimizer.step()
+            if step < steps - 1:
+                oracle.step()
+
+
+def test_minutes_end_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    clock = iter(range(10_000))  # each look at the clock is a second later
+    monkeypatch.setattr("analyzers.training.time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    tmp_path.mkdir(exist_ok=True)
+    model, tokenizer, splits = tiny(tmp_path)
+    settings = request(epochs=1000, patience=1000)
+    given = (model, Classification(), tokenizer, splits, settings, tmp_path, Progress())
+    result = training.train(*given, minutes=1, spent=20.0)
+    seconds = sum(epoch.seconds for epoch in result.epochs)
+    assert 50 <= seconds <= 62, "20 were gone, and a last look at select is within the minute"
+    assert len(result.epochs) > 1
+    assert result.epochs[-1].seconds < result.epochs[-2].seconds, "the last one ended before its time"
+    again = training.train(*given, minutes=1, spent=20.0, resume=True)
+    assert again == result, "the time is up when it is taken up again"
+
+
+def test_frozen_weights_are_neither_fitted_nor_saved(tmp_path: Path):
+    model, tokenizer, splits = tiny(tmp_path)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_("classifier" in name)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    training.train(model, Classification(), tokenizer, splits, request(epochs=1), tmp_path, Progress())
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {"classifier.weight", "classifier.bias"} == set(load_file(tmp_path / training.BEST))

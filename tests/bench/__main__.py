@@ -14,10 +14,10 @@ import numpy as np
 import platformdirs
 import torch
 
-from tests.bench import plans
+from tests.bench import healing, plans
 from tests.bench.cases import CASES, Case, Numbers
 
-PLANS = "plans"  # not a race but a table of qualities: see tests/bench/plans.py
+TABLES = {"plans": plans.tables, "healing": healing.tables}  # not races but tables of qualities
 
 
 def timed(run: Callable[[], Numbers]) -> tuple[float, Numbers]:
@@ -58,17 +58,17 @@ def measured(letter: str, case: Case) -> tuple[str, bool]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
-    parser.add_argument("--only", default=",".join([*CASES, PLANS]), help="cases, such as a,b or plans")
+    parser.add_argument("--only", default=",".join([*CASES, *TABLES]), help="cases, such as a,b, plans or healing")
     parser.add_argument("--cache", type=Path, default=Path(os.environ.get("LAYERWISE_CACHE") or default_cache()))
     wanted = parser.parse_args()
     letters = wanted.only.split(",")
-    if unknown := [letter for letter in letters if letter not in {*CASES, PLANS}]:
-        parser.error(f"no case {', '.join(unknown)}; there are: {', '.join([*CASES, PLANS])}")
+    if unknown := [letter for letter in letters if letter not in {*CASES, *TABLES}]:
+        parser.error(f"no case {', '.join(unknown)}; there are: {', '.join([*CASES, *TABLES])}")
     warnings.simplefilter("ignore")
     print(f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}\n")
-    same = raced([letter for letter in letters if letter != PLANS], wanted.cache)
-    if PLANS in letters:
-        for line in plans.tables(wanted.cache):
+    same = raced([letter for letter in letters if letter not in TABLES], wanted.cache)
+    for name in letters:
+        for line in TABLES[name](wanted.cache) if name in TABLES else ():
             print(line, flush=True)
     return 0 if same else 1  # a missed ratio may be a busy machine; other numbers are never an accident
 

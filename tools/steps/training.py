@@ -6,7 +6,6 @@ from analyzers import datasets, scratch
 from analyzers import training as fitting
 from analyzers.compression.export import save
 from analyzers.datasets.splits import split
-from analyzers.errors import UsageError
 from analyzers.evaluation import losses_of, parameters, quality
 from analyzers.layers import LayeredModel
 from analyzers.models import Loaded
@@ -15,7 +14,7 @@ from analyzers.records import Run, TrainRequest
 from analyzers.references import parse_data
 from analyzers.tasks import task_of
 from tools.inputs import MODEL_FOLDER, Inputs, open_inputs, use_device
-from tools.recording import recording
+from tools.recording import recording, to_resume
 from tools.workspace import Workspace
 
 
@@ -24,7 +23,7 @@ def run(request: TrainRequest, workspace: Workspace, progress: Progress, resume:
         _scratch(request, workspace, progress) if request.from_scratch else _pretrained(request, workspace, progress)
     )
     loaded, splits = inputs.loaded, inputs.splits
-    again = _unfinished(request, workspace) if resume else None
+    again = to_resume("train", request, workspace) if resume else None
     with recording(
         workspace,
         "train",
@@ -65,15 +64,3 @@ def _scratch(request: TrainRequest, workspace: Workspace, progress: Progress) ->
     model, tokenizer = scratch.build(config, texts, splits.labels, request.seed)
     model = model.to(device)
     return Inputs(Loaded(model, tokenizer, task_of(model)), splits, request.seed, [], device)
-
-
-def _unfinished(request: TrainRequest, workspace: Workspace) -> Run | None:
-    """The newest run of the same command that did not come to its end.
-
-    Raises:
-        UsageError: the newest run of this command is finished.
-    """
-    same = [run for run in workspace.runs.list(kind="train") if run.command == request.command()]
-    if same and same[0].status == "done":
-        raise UsageError(f"{same[0].id} of this command is finished; there is nothing to resume: use that run")
-    return same[0] if same else None
