@@ -281,6 +281,7 @@ def _pieces(text: str) -> Iterator[str]:
     yield text
     if _DATE.match(text):
         yield text[:10]
+        yield f"{text[:10]} {text[11:16]}"  # as lists of runs write it
     for sentence in re.split(r"(?<=[.!?;:])\s+|(?<=[。！？；])", text):
         if sentence != text:
             yield sentence
