@@ -7,6 +7,7 @@ from agent.strategies.said import RUN_KINDS, TARGETS, Said
 from agent.strategies.shown import needed_first
 from knowledge.notes import names
 
+MOST_RUNS = 6  # of a comparison or a report
 NAMED_RUNS = 10  # the newest that may be chosen from
 _HEADED = ("analyze_layers", "evaluate_model")  # need a model that can do a task
 
@@ -14,6 +15,8 @@ _HEADED = ("analyze_layers", "evaluate_model")  # need a model that can do a tas
 def first_step(tool: str, said: Said) -> str:
     """The tool to call now on the way to that one: an analysis before a plan, a training before an analysis."""
     now = needed_first(tool, said)
+    if now == "compress_model" and said.latest.target and not any(run.startswith("plan-") for run in said.made):
+        now = needed_first("plan_compression", said)  # the plans there are were made for another size
     if now in _HEADED and said.models()[:1] and _headed(said) is None:
         return "train_model"
     return now
@@ -36,12 +39,14 @@ def candidates(tool: str, schema: dict[str, Any], said: Said) -> tuple[dict[str,
         elif allowed:
             open_[name] = {"type": "string", "enum": allowed[:NAMED_RUNS]}
         elif name in ("run", "runs"):
+            named, least = list(said.latest.runs), about.get("minItems", 1)
+            if len(named) >= least:
+                settled[name] = named[0] if name == "run" else named
+                continue
             known = _runs(said)
-            listed = {"type": "string", "enum": known} if known else {"type": "string"}
-            least = about.get("minItems", 1)
-            open_[name] = (
-                listed if name == "run" else {"type": "array", "items": listed, "minItems": least, "maxItems": 6}
-            )
+            one: dict[str, Any] = {"type": "string", "enum": known} if known else {"type": "string"}
+            many = {"type": "array", "items": one, "minItems": least, "maxItems": MOST_RUNS}
+            open_[name] = one if name == "run" else many
         elif name in schema["required"] or (name not in TARGETS and said.wants(name)):
             known_value = getattr(said.slots, name, None) if name not in schema["required"] else None
             if known_value is not None:
@@ -49,28 +54,19 @@ def candidates(tool: str, schema: dict[str, Any], said: Said) -> tuple[dict[str,
             else:
                 open_[name] = about
     if tool == "explain_method":
-        known = [name for name in (*said.latest.methods, *_topics(said)) if name in names()]
-        return ({"name": known[0]}, {}) if known else ({}, {"name": {"type": "string", "enum": names()}})
+        notes = [name for name in (*said.latest.methods, *_topics(said)) if name in names()]
+        return ({"name": notes[0]}, {}) if notes else ({}, {"name": {"type": "string", "enum": names()}})
     if tool == "plan_compression":
         settled |= said.target(str(settled.get("analysis", "")))
         open_ |= {name: schema["properties"][name] for name in ("max_latency", "max_size") if said.wants(name)}
-    if tool in ("show_run", "compare_runs", "write_report") and len(said.latest.runs) >= (
-        2 if tool == "compare_runs" else 1
-    ):
-        named = list(said.latest.runs)
-        return ({"run": named[0]} if tool == "show_run" else {**settled, "runs": named}), (
-            {} if tool == "show_run" else {name: each for name, each in open_.items() if name != "runs"}
-        )
     return settled, open_
 
 
 def _allowed(tool: str, name: str, settled: dict[str, Any], said: Said) -> list[str] | None:
     """Values of an argument that names a model, data or a run of one kind; None for other arguments."""
     if name in RUN_KINDS and tool in ("plan_compression", "compress_model"):
-        return (
-            said.of_kind(*RUN_KINDS[name])[:1] if said.made or not said.latest.runs else said.of_kind(*RUN_KINDS[name])
-        )
-    if name == "model" and tool == "train_model":
+        return said.of_kind(*RUN_KINDS[name])[:1]
+    if name == "model" and tool in ("train_model", "export_model"):
         return said.models()[:1] or [""]
     if name == "model" and tool in _HEADED:
         return [model] if (model := _headed(said)) else said.models()[:1] or [""]

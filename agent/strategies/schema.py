@@ -1,7 +1,7 @@
 """A choice that the server's grammar holds to a schema: steps out of {tool | ask | answer}, then the arguments of each tool.
 
 The choice is a few words out of a list, so a model that cannot write a call can still make one; what a message
-asks for is chosen once, at once, since small models do not notice when they are done. Arguments that the
+asks for is chosen once, at its start, since small models do not notice when they are done. Arguments that the
 conversation settles are not asked for: run ids that exist, the model, the data and the size that the user wrote. What is
 left is generated under the tool's own schema with those values as the only ones allowed.
 """

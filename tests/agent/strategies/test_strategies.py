@@ -140,6 +140,8 @@ def test_few_tools_are_shown() -> None:
 def test_the_way_to_a_step_is_known() -> None:
     assert needed_first("compress_model", said("go", runs=[train_run()])) == "analyze_layers"
     assert needed_first("compress_model", said("go", runs=[train_run(), analysis_run()])) == "plan_compression"
+    assert first_step("compress_model", said("do it", runs=story())) == "compress_model"
+    assert first_step("compress_model", said("make it 3x smaller", runs=story())) == "plan_compression"
     assert first_step("analyze_layers", said("analyze minilm on amazon")) == "train_model"  # it has no head
     assert first_step("analyze_layers", said("analyze minilm on amazon", runs=[train_run()])) == "analyze_layers"
 
