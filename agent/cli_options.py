@@ -34,6 +34,8 @@ HELP = {
     "objective": "What the search goes by: the metric, the loss, or the KL divergence from the dense model.",
     "budget": "Sets of layers that may be measured; 64 where no --minutes are given.",
     "minutes": "Time that the search may take.",
+    "precisions": "Also measure the best sets of each size with weights at these precisions, or all; separated by commas.",
+    "quantize": "Store the weights of linear layers in fewer bits: none, int8 or nf4; needs the extra quantize.",
     "heal": "Training after the removal.",
     "export": "Format of the saved model.",
     "format": f"What to write: {', '.join(names())}.",

@@ -9,65 +9,27 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
+from pydantic import Field, SerializeAsAny, model_validator
 
 from analyzers.errors import BadTarget
+from analyzers.measured import Artifact as Artifact
+from analyzers.measured import Environment as Environment
+from analyzers.measured import Estimate as Estimate
+from analyzers.measured import GeneratedText as GeneratedText
+from analyzers.measured import Generation as Generation
+from analyzers.measured import Measurement as Measurement
+from analyzers.measured import Outcome as Outcome
+from analyzers.measured import PrecisionPoint as PrecisionPoint
+from analyzers.measured import Quantization as Quantization
+from analyzers.measured import Record as Record
+from analyzers.measured import Split as Split
+from analyzers.measured import Verification as Verification
 
 Kind = Literal["train", "analysis", "plan", "compression", "evaluation", "export"]
 Status = Literal["running", "done", "failed", "cancelled"]
 SplitName = Literal["train", "select", "test"]
 Granularity = Literal["block", "sublayer"]
 Objective = Literal["metric", "loss", "kl"]
-
-
-class Record(BaseModel):
-    # JSON has no NaN: as null, the loss of a model that was cut too far would make its record unreadable.
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
-
-
-# --- what was measured ------------------------------------------------------------------------------------------------
-
-
-class Measurement(Record):
-    """One measured number with its 95 % interval."""
-
-    name: str  # accuracy f1 loss perplexity latency_ms throughput peak_memory_mb disk_mb parameters ...
-    subject: str  # what was measured: "dense", "compressed" (before healing), "healed", ...
-    split: str | None = None  # train, select or test; None where no data was involved
-    value: float
-    low: float | None = None
-    high: float | None = None
-    unit: str = ""
-    n: int | None = None  # examples, tokens or repetitions behind the value
-    conditions: str = ""  # what the value holds for, e.g. "16 texts of 19 tokens" for a latency
-
-
-class Estimate(Record):
-    """A value with its 95 % interval; `low` and `high` are None where nothing was resampled."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-
-
-class Artifact(Record):
-    path: str  # relative to the folder of the run
-    sha256: str
-    bytes: int
-
-
-class Split(Record):
-    n: int
-    sha256: str  # over the examples of the split, in their order
-
-
-class Environment(Record):
-    python: str
-    platform: str
-    cpu: str
-    cores: int
-    device: str
-    versions: dict[str, str]
 
 
 # --- results, one for each kind of run --------------------------------------------------------------------------------
@@ -119,14 +81,6 @@ class AnalysisResult(Record):
     diagnostics: dict[str, float] = {}  # e.g. completeness error of conductance, evaluations used
 
 
-class Outcome(Record):
-    """How a set of kept layers did on one split."""
-
-    metric: Estimate
-    loss: Estimate
-    divergence: Estimate | None = None  # KL(dense ‖ this) in nats, where it was the objective
-
-
 class Candidate(Record):
     source: str  # importance method, baseline, "search", ...
     remove: list[int]
@@ -149,6 +103,7 @@ class Prediction(Record):
     disk_mb: float
     latency_ms: Estimate
     dense_latency_ms: Estimate
+    conditions: str = ""  # of the latencies
 
 
 class PlanResult(Record):
@@ -162,6 +117,7 @@ class PlanResult(Record):
     dense_test: Outcome
     candidates: list[Candidate]  # the chosen one first, then by quality on select
     frontier: list[FrontierPoint]
+    precisions: list[PrecisionPoint] = []  # depth × precision, where it was asked for
     prediction: Prediction
     evaluations: int  # sets that saw all select examples
     exhaustive: bool  # every subset of the size was measured
@@ -169,12 +125,6 @@ class PlanResult(Record):
     objective: Objective = "metric"
     spent: float | None = None  # work of the search, in sets on all select examples; as --budget it gives the same plan
     uncertain: list[str]
-
-
-class Verification(Record):
-    max_logit_difference: float  # relative to the largest logit
-    same_text: bool | None  # None: not a language model
-    reloaded_in_fresh_process: bool
 
 
 class HealingEpoch(Record):
@@ -198,6 +148,8 @@ class CompressionResult(Record):
     format: str
     verified: Verification
     healing: Healing | None
+    quantization: Quantization | None = None
+    generation: Generation | None = None  # of language models
 
 
 class TrainEpoch(Record):
@@ -364,6 +316,7 @@ class PlanRequest(Request):
     budget: float | None = Field(default=None, gt=0)  # sets that may be measured; None: see analyzers/budget.py
     minutes: float | None = Field(default=None, gt=0)
     samples: int | None = Field(default=None, ge=8)  # of the select split; None: see analyzers/samples.py
+    precisions: tuple[str, ...] = ()  # to measure the frontier at, beside float32
 
     @model_validator(mode="after")
     def _one_target(self) -> Self:
@@ -386,6 +339,7 @@ class CompressRequest(Request):
     plan: str
     heal: Literal["none", "distill"] = "distill"
     epochs: int = Field(default=3, ge=1)  # of healing
+    quantize: str = "none"  # or one of analyzers.compression.quantization
     export: Literal["hf"] = "hf"
 
 
