@@ -39,6 +39,8 @@ HELP = {
     "heal_minutes": "Time that healing may take; the best checkpoint is kept.",
     "heal_data": "Data sets whose texts are learned from too, without labels, separated by commas.",
     "heal_weights": "What a layer counts when hidden states are compared: by its importance, or all the same.",
+    "precisions": "Also measure the best sets of each size with weights at these precisions, or all; separated by commas.",
+    "quantize": "Store the weights of linear layers in fewer bits: none, int8 or nf4; needs the extra quantize.",
     "export": "Format of the saved model.",
     "format": f"What to write: {', '.join(names())}.",
     "remove": "Layers to take out, separated by commas, where no plan says which.",

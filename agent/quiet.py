@@ -32,6 +32,8 @@ def hush(threads: int | None = None) -> None:
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
     logging.getLogger().setLevel(logging.ERROR)
+    # torch says there what torchao, which transformers imports with every model, should do otherwise.
+    logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
 
 
 @contextmanager

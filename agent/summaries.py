@@ -19,7 +19,7 @@ from analyzers.records import (
 from knowledge.comparison import Comparison, ranks
 from tools.wording import count, duration, layers, number, significant, title, units, with_interval
 
-SUBJECTS = ("dense", "compressed", "healed", "exported")
+SUBJECTS = ("dense", "predicted", "compressed", "healed", "quantized", "exported")
 
 
 def table(header: list[str], rows: Iterable[Iterable[str]]) -> str:
@@ -98,7 +98,7 @@ def side_by_side(comparison: Comparison) -> str:
         header = ["measured", *comparison.runs] + (["verdict"] if len(comparison.runs) == 2 else [])
         rows = []
         for row in comparison.measurements:
-            name = " ".join(part for part in (title(row.name), row.subject, row.split) if part)
+            name = " ".join(part for part in (title(row.name), row.subject, row.split, row.conditions) if part)
             cells = [with_interval(value) if value else "-" for value in row.values]
             rows.append([name, *cells] + ([row.verdict or "-"] if len(comparison.runs) == 2 else []))
         parts.append(table(header, rows))
@@ -131,7 +131,7 @@ def _gist(run: Run) -> str:
         case ExportResult() as exported:
             return f"{exported.format} in {exported.folder}"
         case TrainResult() | CompressionResult() | EvaluationResult() as result:
-            for subject in ("healed", "compressed", None):
+            for subject in ("quantized", "healed", "compressed", None):
                 if found := run.measured(result.metric, subject, "test"):
                     return f"{title(found.name)} {number(found.value, found.name, found.unit)}"
     return run.error or ""
@@ -195,7 +195,33 @@ def _plan(result: PlanResult) -> list[str]:
         ),
         f"{result.evaluations} sets of layers measured" + (", all there are" if result.exhaustive else _spent(result)),
     ]
+    if result.precisions:
+        parts.append(_precisions(result))
     return parts + [f"not certain: {text}" for text in result.uncertain]
+
+
+def _precisions(result: PlanResult) -> str:
+    """Depth × precision."""
+    rows = [
+        [
+            str(len(point.keep)),
+            title(point.precision),
+            with_interval(point.select.metric, result.metric),
+            f"{point.disk_mb:.4g}",
+            with_interval(point.latency_ms),
+            "" if point.dominated else "*",
+        ]
+        for point in result.precisions
+    ]
+    header = [
+        "layers",
+        "weights",
+        f"{title(result.metric)} on select",
+        "MB (predicted)",
+        f"ms, {result.precisions[0].conditions}",
+        "",
+    ]
+    return table(header, rows) + "\n* no other point is at least as good in all three"
 
 
 def _spent(result: PlanResult) -> str:
@@ -224,7 +250,20 @@ def _compression(run: Run, result: CompressionResult) -> list[str]:
     ]
     if healing := result.healing:
         parts.append(f"healed by {healing.strategy}: best epoch {healing.best_epoch}, {duration(healing.seconds)}")
-    return [*parts, _measurements(run)]
+    if stored := result.quantization:
+        parts.append(f"{100 * stored.share:.0f} % of the parameters stored as {stored.precision} by {stored.library}")
+    parts.append(_measurements(run))
+    for text in result.generation.texts if result.generation else ():
+        parts += [
+            f"after   {_line(text.prompt)}",
+            f"  dense    {_line(text.dense)}",
+            f"  smaller  {_line(text.compressed)}",
+        ]
+    return parts
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _export(run: Run, result: ExportResult) -> list[str]:
@@ -247,20 +286,20 @@ def _measurements(run: Run) -> str:
     """Rows are quantities, columns what was measured."""
     subjects = [name for name in SUBJECTS if any(m.subject == name for m in run.measurements)]
     subjects += sorted({m.subject for m in run.measurements} - set(subjects))
-    keys = dict.fromkeys((m.name, m.split) for m in run.measurements)
+    keys = dict.fromkeys((m.name, m.split, m.conditions) for m in run.measurements)
     if not keys:
         return "nothing was measured"
     rows = []
-    for name, split in keys:
+    for name, split, conditions in keys:
+        key = (name, split, conditions)
         found: list[Measurement | None] = [
-            next((m for m in run.measurements if (m.name, m.split, m.subject) == (name, split, s)), None)
+            next((m for m in run.measurements if (m.name, m.split, m.conditions) == key and m.subject == s), None)
             for s in subjects
         ]
         n = next((m.n for m in found if m and m.n), None)
-        conditions = next((f", {m.conditions}" for m in found if m and m.conditions), "")
         rows.append(
             [
-                f"{title(name)}{conditions}",
+                f"{title(name)}{conditions and ', '}{conditions}",
                 *(with_interval(m) if m else "-" for m in found),
                 split or "",
                 f"n = {n}" if n else "",

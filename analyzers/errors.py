@@ -8,6 +8,7 @@ LayerwiseError                 exit code 1
 │   ├── UnknownColumn
 │   ├── UnknownRun
 │   ├── UnknownFormat          no export format of that name, or one that the model does not fit
+│   ├── UnknownPrecision       no precision of that name, or one that this machine cannot compute
 │   └── BadTarget              a ratio, a number of layers or a drop that the model cannot meet
 ├── DataError                  the data cannot be used: no rows, one class, no text
 │   └── NoLabels               the method or the task needs labels and the data has none
@@ -49,6 +50,9 @@ class UnknownRun(UsageError): ...
 
 
 class UnknownFormat(UsageError): ...
+
+
+class UnknownPrecision(UsageError): ...
 
 
 class BadTarget(UsageError): ...

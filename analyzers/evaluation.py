@@ -13,6 +13,7 @@ from analyzers.progress import Progress
 from analyzers.records import Estimate, Measurement, Outcome
 from analyzers.statistics import median_estimate, statistic_estimate
 from analyzers.tasks import Batch, Task
+from analyzers.weights import parameter_count
 
 UNITS = {"accuracy": "", "f1": "", "loss": "nats", "perplexity": ""}
 
@@ -53,7 +54,7 @@ def kept_share(task: Task, dense: Losses, compressed: Losses, subject: str, spli
 
 
 def parameters(model: torch.nn.Module, subject: str) -> Measurement:
-    return Measurement(name="parameters", subject=subject, value=sum(p.numel() for p in model.parameters()))
+    return Measurement(name="parameters", subject=subject, value=parameter_count(model))
 
 
 def disk(folder: Path, subject: str) -> Measurement:
@@ -94,8 +95,7 @@ def latency_measurements(seconds: dict[str, np.ndarray], batch: Batch) -> list[M
         seconds: from `latencies`, the slow subject first.
         batch: what was timed, for the conditions.
     """
-    rows, tokens = batch.inputs["attention_mask"].shape
-    timed = f"{rows} texts of {tokens} tokens"
+    rows, timed = len(batch), shape(batch)
     found = []
     for name, values in seconds.items():
         repetitions = len(values)
@@ -107,6 +107,12 @@ def latency_measurements(seconds: dict[str, np.ndarray], batch: Batch) -> list[M
         ratio = median_estimate(seconds[first] / seconds[name])
         found.append(_measurement("speedup", f"{name}/{first}", None, ratio, len(seconds[name]), "×", timed))
     return found
+
+
+def shape(batch: Batch) -> str:
+    """What a latency holds for."""
+    rows, tokens = batch.inputs["attention_mask"].shape
+    return f"{rows} text{'' if rows == 1 else 's'} of {tokens} tokens"
 
 
 def forward_call(model: torch.nn.Module, batch: Batch) -> Callable[[], None]:

@@ -13,12 +13,18 @@ from pydantic import AfterValidator, Field, SerializeAsAny, WithJsonSchema, mode
 
 from analyzers.compression.healing import names as strategies
 from analyzers.errors import BadTarget
-from analyzers.measurements import Artifact as Artifact
-from analyzers.measurements import Environment as Environment
-from analyzers.measurements import Estimate as Estimate
-from analyzers.measurements import Measurement as Measurement
-from analyzers.measurements import Record as Record
-from analyzers.measurements import Split as Split
+from analyzers.measured import Artifact as Artifact
+from analyzers.measured import Environment as Environment
+from analyzers.measured import Estimate as Estimate
+from analyzers.measured import GeneratedText as GeneratedText
+from analyzers.measured import Generation as Generation
+from analyzers.measured import Measurement as Measurement
+from analyzers.measured import Outcome as Outcome
+from analyzers.measured import PrecisionPoint as PrecisionPoint
+from analyzers.measured import Quantization as Quantization
+from analyzers.measured import Record as Record
+from analyzers.measured import Split as Split
+from analyzers.measured import Verification as Verification
 
 Kind = Literal["train", "analysis", "plan", "compression", "evaluation", "export"]
 Status = Literal["running", "done", "failed", "cancelled"]
@@ -76,14 +82,6 @@ class AnalysisResult(Record):
     diagnostics: dict[str, float] = {}  # e.g. completeness error of conductance, evaluations used
 
 
-class Outcome(Record):
-    """How a set of kept layers did on one split."""
-
-    metric: Estimate
-    loss: Estimate
-    divergence: Estimate | None = None  # KL(dense ‖ this) in nats, where it was the objective
-
-
 class Candidate(Record):
     source: str  # importance method, baseline, "search", ...
     remove: list[int]
@@ -106,6 +104,7 @@ class Prediction(Record):
     disk_mb: float
     latency_ms: Estimate
     dense_latency_ms: Estimate
+    conditions: str = ""  # of the latencies
 
 
 class PlanResult(Record):
@@ -119,6 +118,7 @@ class PlanResult(Record):
     dense_test: Outcome
     candidates: list[Candidate]  # the chosen one first, then by quality on select
     frontier: list[FrontierPoint]
+    precisions: list[PrecisionPoint] = []  # depth × precision, where it was asked for
     prediction: Prediction
     evaluations: int  # sets that saw all select examples
     exhaustive: bool  # every subset of the size was measured
@@ -126,12 +126,6 @@ class PlanResult(Record):
     objective: Objective = "metric"
     spent: float | None = None  # work of the search, in sets on all select examples; as --budget it gives the same plan
     uncertain: list[str]
-
-
-class Verification(Record):
-    max_logit_difference: float  # relative to the largest logit
-    same_text: bool | None  # None: not a language model
-    reloaded_in_fresh_process: bool
 
 
 class HealingEpoch(Record):
@@ -158,6 +152,8 @@ class CompressionResult(Record):
     format: str
     verified: Verification
     healing: Healing | None
+    quantization: Quantization | None = None
+    generation: Generation | None = None  # of language models
 
 
 class TrainEpoch(Record):
@@ -324,6 +320,7 @@ class PlanRequest(Request):
     budget: float | None = Field(default=None, gt=0)  # sets that may be measured; None: see analyzers/budget.py
     minutes: float | None = Field(default=None, gt=0)
     samples: int | None = Field(default=None, ge=8)  # of the select split; None: see analyzers/samples.py
+    precisions: tuple[str, ...] = ()  # to measure the frontier at, beside float32
 
     @model_validator(mode="after")
     def _one_target(self) -> Self:
@@ -360,6 +357,7 @@ class CompressRequest(Request):
     heal_minutes: float | None = Field(default=None, gt=0)
     heal_data: tuple[str, ...] = Field(default=())  # data references whose texts are learned from without labels
     heal_weights: Literal["importance", "uniform"] = "importance"  # of the layers in the distance of hidden states
+    quantize: str = "none"  # or one of analyzers.compression.quantization
     export: Literal["hf"] = "hf"
 
 

@@ -9,7 +9,7 @@ BYTES = 4  # of a float32 parameter
 
 
 def layers_to_keep(target: Mapping[str, float], layers: int) -> int:
-    """How many layers a ratio or a number of layers leaves.
+    """How many layers a ratio or a number of layers leaves; all of them for a plan that only quantizes.
 
     Args:
         target: {"ratio": R} or {"keep": N}.
@@ -20,17 +20,17 @@ def layers_to_keep(target: Mapping[str, float], layers: int) -> int:
     """
     if "keep" in target:
         keep = int(target["keep"])
-        if not 1 <= keep < layers:
-            raise BadTarget(
-                f"cannot keep {keep} of {layers} layers; allowed are 1 to {layers - 1}: for half use --ratio 2"
-            )
+        if not 1 <= keep <= layers:
+            raise BadTarget(f"cannot keep {keep} of {layers} layers; allowed are 1 to {layers}: for half use --ratio 2")
         return keep
     ratio = target["ratio"]
-    if not (math.isfinite(ratio) and 1 < ratio <= layers):
+    if not (math.isfinite(ratio) and 1 <= ratio <= layers):
         raise BadTarget(
-            f"ratio {ratio:g} cannot be met with {layers} layers; allowed is more than 1 and at most {layers}: for half the "
+            f"ratio {ratio:g} cannot be met with {layers} layers; allowed is 1 to {layers}: for half the "
             "layers use --ratio 2"
         )
+    if ratio == 1:
+        return layers
     return max(1, min(layers - 1, math.floor(layers / ratio + 1e-9)))
 
 

@@ -21,6 +21,7 @@ class MeasurementRow(Record):
     name: str
     subject: str
     split: str | None
+    conditions: str = ""
     unit: str
     values: list[Measurement | None]
     verdict: Verdict | None  # only for two runs that both have an interval
@@ -96,16 +97,18 @@ def _settings(runs: list[Run]) -> list[SettingRow]:
 
 
 def _measurements(runs: list[Run]) -> list[MeasurementRow]:
-    keys = dict.fromkeys((m.name, m.subject, m.split) for run in runs for m in run.measurements)
+    keys = dict.fromkeys((m.name, m.subject, m.split, m.conditions) for run in runs for m in run.measurements)
     rows = []
-    for name, subject, split in keys:
-        values = [_exactly(run, name, subject, split) for run in runs]
+    for key in keys:
+        name, subject, split, conditions = key
+        values = [_exactly(run, *key) for run in runs]
         there = [value for value in values if value is not None]
         rows.append(
             MeasurementRow(
                 name=name,
                 subject=subject,
                 split=split,
+                conditions=conditions,
                 unit=there[0].unit,
                 values=values,
                 verdict=verdict(there[0], there[1]) if len(runs) == len(there) == 2 else None,
@@ -114,9 +117,9 @@ def _measurements(runs: list[Run]) -> list[MeasurementRow]:
     return rows
 
 
-def _exactly(run: Run, name: str, subject: str, split: str | None) -> Measurement | None:
-    wanted = (name, subject, split)
-    return next((m for m in run.measurements if (m.name, m.subject, m.split) == wanted), None)
+def _exactly(run: Run, name: str, subject: str, split: str | None, conditions: str) -> Measurement | None:
+    wanted = (name, subject, split, conditions)
+    return next((m for m in run.measurements if (m.name, m.subject, m.split, m.conditions) == wanted), None)
 
 
 def _ranks(runs: list[Run]) -> list[RankRow]:

@@ -60,6 +60,8 @@ _DESCRIPTIONS = {
     "heal_minutes": "time that healing may take",
     "heal_data": "data references whose texts are learned from too, without labels",
     "heal_weights": "what a layer counts when hidden states are compared",
+    "quantize": "store weights in fewer bits when all else is done: int8 or nf4; none: float32",
+    "precisions": "also measure the best sets of each size at these precisions: int8, nf4, or all",
     "export": "format of the saved model",
     "format": "hf: Hugging Face folder; gguf: for Ollama, LLaMA family only; onnx: for onnxruntime",
     "remove": "layers to take out, only where no plan says which: leave it empty for a run id",
@@ -127,7 +129,8 @@ class _Catalog:
                   "Find which layers to remove, by measuring subsets. Needs an analysis and exactly one of ratio, keep, "
                   "max_drop, max_latency, max_size."),
             _tool("compress_model", self.compress, _arguments(CompressRequest, resume=_resume()),
-                  "Remove the layers of a plan for good, save and verify the smaller model, heal it, measure it."),
+                  "Remove the layers of a plan for good, save and verify the smaller model, heal it, quantize it if asked, measure it. "
+                  "To quantize alone, plan with ratio 1 first."),
             _tool("evaluate_model", self.evaluate, _arguments(EvaluateRequest),
                   "Measure quality, speed and size of a model on the test split of a data set."),
             _tool("export_model", self.export, _arguments(ExportRequest, without=("output",)),

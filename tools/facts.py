@@ -17,6 +17,7 @@ from analyzers.records import (
     Measurement,
     Outcome,
     PlanResult,
+    PrecisionPoint,
     Run,
     Steadiness,
     TrainResult,
@@ -26,7 +27,8 @@ from knowledge.runs import RunStore
 from tools.wording import SHARES, units
 
 SHOWN_CANDIDATES = 8
-BEST = ("healed", "compressed", "dense", "model")  # subjects, the one that is handed over first
+SMALL = ("quantized", "healed", "compressed")  # subjects, the one that is handed over first
+BEST = (*SMALL, "dense", "model")
 
 
 def facts(run: Run, store: RunStore) -> dict[str, Any]:
@@ -168,6 +170,7 @@ def _plan(plan: PlanResult) -> dict[str, Any]:
             {"layers_kept": len(point.keep), "remove": point.remove, "select": _estimate(point.select.metric)}
             for point in plan.frontier
         ],
+        **({"precisions": [_precision(point) for point in plan.precisions]} if plan.precisions else {}),
         "predicted": {
             "parameters": prediction.parameters,
             "disk_mb": _round(prediction.disk_mb),
@@ -208,6 +211,8 @@ def _compression(compression: CompressionResult, run: Run) -> dict[str, Any]:
         }
         if healing
         else None,
+        "quantization": compression.quantization.model_dump() if compression.quantization else None,
+        "texts": [text.model_dump() for text in compression.generation.texts] if compression.generation else None,
         "times_as_fast": _paired(run, "speedup") or _ratio(run, "latency_ms", "dense/small"),
         "quality_kept": (_paired(run, f"{metric}_ratio") or _ratio(run, metric, "small/dense"))
         if metric in SHARES
@@ -217,9 +222,20 @@ def _compression(compression: CompressionResult, run: Run) -> dict[str, Any]:
     }
 
 
+def _precision(point: PrecisionPoint) -> dict[str, Any]:
+    return {
+        "precision": point.precision,
+        "layers_kept": len(point.keep),
+        "select": _estimate(point.select.metric),
+        "predicted_disk_mb": _round(point.disk_mb),
+        "latency_ms": _estimate(point.latency_ms),
+        "dominated": point.dominated,
+    }
+
+
 def _paired(run: Run, name: str) -> dict[str, Any] | None:
     """A ratio that was measured example by example, with its interval, for the model that is handed over."""
-    found = (run.measured(name, f"{subject}/dense") for subject in BEST[:2])
+    found = (run.measured(name, f"{subject}/dense") for subject in SMALL)
     return next((_interval(each) for each in found if each), None)
 
 
@@ -227,7 +243,7 @@ def _ratio(run: Run, name: str, way: str) -> dict[str, Any] | None:
     """The small model against the dense one, for runs without a paired measurement: a value without an interval."""
     dense = run.measured(name, "dense", "test") or run.measured(name, "dense")
     small = (
-        next((found for subject in BEST[:2] if (found := run.measured(name, subject, dense.split))), None)
+        next((found for subject in SMALL if (found := run.measured(name, subject, dense.split))), None)
         if dense
         else None
     )
@@ -260,7 +276,8 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
 
 def _measurement(measurement: Measurement) -> dict[str, Any]:
     about = {"name": measurement.name, "subject": measurement.subject, "split": measurement.split}
-    return {**about, **_interval(measurement), "unit": measurement.unit, "n": measurement.n}
+    found = {**about, **_interval(measurement), "unit": measurement.unit, "n": measurement.n}
+    return found | {"conditions": measurement.conditions} if measurement.conditions else found
 
 
 def _estimate(estimate: Estimate | None) -> dict[str, Any] | None:

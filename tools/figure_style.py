@@ -14,7 +14,7 @@ MARKERS = ["circle", "square", "diamond", "triangle-up", "cross", "star"]
 BLUE, ORANGE, GREEN = COLOURS[0], COLOURS[1], COLOURS[2]
 INK, GREY, PALE = "#1f2933", "#7b8794", "#e4e7eb"
 FONT = "system-ui, -apple-system, 'Segoe UI', 'Noto Sans', 'DejaVu Sans', sans-serif"
-SUBJECTS = {"dense": GREY, "compressed": ORANGE, "healed": BLUE}
+SUBJECTS = {"dense": GREY, "predicted": COLOURS[5], "compressed": ORANGE, "healed": BLUE, "quantized": GREEN}
 
 
 def finished(figure: go.Figure, height: int, *, legend: bool = True, margin: dict[str, int] | None = None) -> go.Figure:

@@ -174,6 +174,33 @@ def frontier(plan: PlanResult) -> go.Figure:
     return finished(figure, 400)
 
 
+def precisions(plan: PlanResult) -> go.Figure:
+    """Quality on the select split against size on disk, one line a precision; points that are dominated are empty."""
+    figure = go.Figure()
+    for number, name in enumerate(dict.fromkeys(point.precision for point in plan.precisions)):
+        points = sorted((p for p in plan.precisions if p.precision == name), key=lambda point: point.disk_mb)
+        line, marker = line_style(name, number)
+        symbol = str(marker["symbol"])
+        figure.add_scatter(
+            x=[point.disk_mb for point in points],
+            y=[scaled(plan.metric, point.select.metric.value) for point in points],
+            error_y=interval_bars([point.select.metric for point in points], plan.metric),
+            name=title(name),
+            mode="lines+markers",
+            line=line,
+            marker={**marker, "size": 9, "symbol": [f"{symbol}-open" if p.dominated else symbol for p in points]},
+            customdata=[
+                f"{len(p.keep)} layers, {with_interval(p.latency_ms, unit='ms')}{', dominated' if p.dominated else ''}"
+                for p in points
+            ],
+            hovertemplate="%{fullData.name}, %{customdata}<br>%{x:.4g} MB: %{y:.4g}<extra></extra>",
+        )
+    log_if_wide(figure, plan.metric, [point.select.metric.value for point in plan.precisions])
+    figure.update_xaxes(title_text="size on disk, predicted (MB)", rangemode="tozero")
+    figure.update_yaxes(title_text=f"{axis_title(plan.metric)}, select split")
+    return finished(figure, 400)
+
+
 def candidates(plan: PlanResult) -> go.Figure:
     """Every candidate on the select split with its interval, the plan on top, all layers as a line."""
     rows = list(reversed(plan.candidates))
@@ -214,16 +241,21 @@ def candidates(plan: PlanResult) -> go.Figure:
 
 def before_after(measurements: Sequence[Measurement]) -> go.Figure:
     """Each measured quantity before and after, in a panel of its own."""
-    names = list(dict.fromkeys(m.name for m in measurements))
+    panels = list(dict.fromkeys((m.name, m.conditions) for m in measurements))
+    names = [name for name, _ in panels]
     columns = min(3, max(1, len(names)))
     rows = -(-len(names) // columns)
     unit = {m.name: "%" if m.name in SHARES else m.unit for m in measurements}
-    titles = [f"{capital(name)}{f'  ·  {unit[name]}' if unit[name] else ''}" for name in names]
+    titles = [
+        f"{capital(name)}{f'  ·  {unit[name]}' if unit[name] else ''}"
+        + (f"<br><sup>{conditions}</sup>" if names.count(name) > 1 and conditions else "")
+        for name, conditions in panels
+    ]
     figure = make_subplots(
         rows=rows, cols=columns, subplot_titles=titles, horizontal_spacing=0.12, vertical_spacing=0.3 / rows
     )
-    for number, name in enumerate(names):
-        found = [m for m in measurements if m.name == name][::-1]
+    for number, (name, conditions) in enumerate(panels):
+        found = [m for m in measurements if (m.name, m.conditions) == (name, conditions)][::-1]
         figure.add_bar(
             y=[m.subject for m in found],
             x=[scaled(name, m.value) for m in found],

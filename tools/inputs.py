@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from analyzers import datasets
+from analyzers.compression.quantization import check_plain
 from analyzers.datasets.splits import Splits, split
 from analyzers.errors import BadTarget, DataError, ModelError, UnknownData, UnknownModel
 from analyzers.models import Loaded, is_language_model, load, match_labels, pick_device
@@ -34,7 +35,14 @@ class Inputs:
 
 
 def open_inputs(
-    model: str, data: str, seed: int, workspace: Workspace, progress: Progress, *, new_head: bool = False
+    model: str,
+    data: str,
+    seed: int,
+    workspace: Workspace,
+    progress: Progress,
+    *,
+    new_head: bool = False,
+    only_measured: bool = False,
 ) -> Inputs:
     """Open a model and its data.
 
@@ -48,6 +56,7 @@ def open_inputs(
         workspace: holds the runs and the cache.
         progress: told about downloads.
         new_head: give an encoder a new head for the classes of the data.
+        only_measured: a quantized model will do.
 
     Raises:
         LayerwiseError: see `analyzers.errors`; nothing was recorded.
@@ -65,6 +74,8 @@ def open_inputs(
         check_unchanged(splits, parent)
     labels = splits.labels if new_head and labelled else ()
     loaded = load(reference, workspace.cache, device, progress, labels=labels, seed=seed)
+    if not only_measured:
+        check_plain(loaded.model, model, "train, analyze or compress")
     return Inputs(loaded, match_labels(splits, loaded), split_seed, [parent.id] if parent else [], device)
 
 

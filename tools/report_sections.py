@@ -135,7 +135,11 @@ def compressions(runs: list[Run]) -> Section:
     for run in runs:
         if isinstance(result := run.result, CompressionResult):
             blocks += _compression(run, result)
-    return Section("compression", "The smaller model", blocks + (_explained(["healing"]) if blocks else []))
+    return Section(
+        "compression",
+        "The smaller model",
+        blocks + (_explained(["healing", "quantization", "generation"]) if blocks else []),
+    )
 
 
 def evaluations(runs: list[Run]) -> Section:
@@ -249,13 +253,55 @@ def _plan(run: Run, plan: PlanResult) -> list[Block]:
             run.id,
             marked=next((number for number, point in enumerate(sizes) if point.remove == plan.remove), None),
         ),
+        *_precisions(run, plan),
+    ]
+
+
+def _precisions(run: Run, plan: PlanResult) -> list[Block]:
+    """Depth × precision, where it was asked for."""
+    if not plan.precisions:
+        return []
+    rows = [
+        [
+            str(len(point.keep)),
+            title(point.precision),
+            with_interval(point.select.metric, plan.metric),
+            f"{point.disk_mb:.4g} MB",
+            with_interval(point.latency_ms, unit="ms"),
+            "" if point.dominated else "*",
+        ]
+        for point in plan.precisions
+    ]
+    split = f"{title(plan.metric)} on select"
+    header = [
+        "layers kept",
+        "weights",
+        split,
+        "size on disk (predicted)",
+        f"latency, {plan.precisions[0].conditions}",
+        "",
+    ]
+    caption = "Depth × precision; *: no other point is at least as good in quality, size and latency and better in one"
+    bars = [
+        bar(f"{len(point.keep)} layers, {title(point.precision)}", point.select.metric)
+        for point in plan.precisions
+        if not point.dominated
+    ]
+    return [
+        Chart(
+            "Quality against size on disk, by precision",
+            figures.precisions(plan),
+            [Bars(f"{split}, points that are not dominated", plan.metric, "", bars)],
+            run.id,
+        ),
+        Table(header, rows, run.id, caption),
     ]
 
 
 def _compression(run: Run, result: CompressionResult) -> list[Block]:
-    by_name: dict[str, Bars] = {}
+    by_name: dict[tuple[str, str], Bars] = {}
     for m in run.measurements:
-        by_name.setdefault(m.name, Bars(_what(m), m.name, m.unit, [])).rows.append(bar(m.subject, m))
+        by_name.setdefault((m.name, m.conditions), Bars(_what(m), m.name, m.unit, [])).rows.append(bar(m.subject, m))
     blocks: list[Block] = [
         Facts([Fact(f"Removed layers {layers(result.removed)}; kept {layers(result.kept)}.", run.id)])
     ]
@@ -264,6 +310,13 @@ def _compression(run: Run, result: CompressionResult) -> list[Block]:
         blocks.append(Chart("Before and after", figures.before_after(run.measurements), charts, run.id))
         blocks.append(measured(run, "Measured before and after"))
     blocks.append(_verification(run, result.format, result.verified))
+    if stored := result.quantization:
+        share = f"{100 * stored.share:.0f} % of the parameters are stored as {stored.precision} by {stored.library}"
+        blocks.append(Facts([Fact(f"{share}; the others are float32.", run.id)]))
+    if written := result.generation:
+        rows = [[text.prompt, text.dense, text.compressed] for text in written.texts]
+        caption = f"Greedy texts of at most {written.tokens} tokens after {written.prompt_tokens} of the test split"
+        blocks.append(Table(["after", "the dense model writes", "the smaller model writes"], rows, run.id, caption))
     if healing := result.healing:
         how = f"Healing by {healing.strategy}: {duration(healing.seconds)}, epoch {healing.best_epoch} was kept."
         blocks.append(Facts([Fact(how, run.id)]))

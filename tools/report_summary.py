@@ -64,8 +64,9 @@ def certainty(runs: list[Run]) -> list[Fact]:
 
 
 def handed_over(run: Run) -> str:
-    """What a compression produced in the end: the healed model where it was healed."""
-    return "healed" if any(m.subject == "healed" for m in run.measurements) else "compressed"
+    """What a compression produced in the end: the quantized model, the healed one, or what was left of the layers."""
+    there = {m.subject for m in run.measurements}
+    return next((subject for subject in ("quantized", "healed") if subject in there), "compressed")
 
 
 def _furthest(runs: list[Run]) -> Run | None:

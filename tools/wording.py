@@ -2,7 +2,7 @@
 
 from analyzers.records import Estimate, Measurement, PlanResult
 
-SHARES = {"accuracy", "f1"}  # shown as percentages
+SHARES = {"accuracy", "f1", "repetition"}  # shown as percentages
 WHOLE = {"parameters"}
 NAMES = {
     "attention_entropy": "attention focus",  # the score is high where the entropy is low
@@ -15,6 +15,11 @@ NAMES = {
     "latency_ms": "latency",
     "peak_memory_mb": "peak memory",
     "disk_mb": "size on disk",
+    "repetition": "repeated 4-grams",
+    "same_beginning": "same beginning of texts",
+    "text_distance": "edit distance of texts",
+    "written_tokens": "length of texts",
+    "none": "float32",
 }
 
 

@@ -31,6 +31,7 @@ class Slots(Record):
     budget: int | None = None
     seed: int | None = None
     heal: str | None = None
+    quantize: str | None = None
     resume: bool | None = None
     from_scratch: str | None = None
     format: str | None = None

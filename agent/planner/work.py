@@ -34,7 +34,12 @@ def compress(turn: Turn) -> Script[Section]:
     if plan_id is None:
         plan_id = (yield from _plan(turn))["run"]
     run = yield from turn.call(
-        "compress_model", plan=plan_id, heal=slots.heal, epochs=_healing_epochs(turn), seed=slots.seed
+        "compress_model",
+        plan=plan_id,
+        heal=slots.heal,
+        quantize=slots.quantize,
+        epochs=_healing_epochs(turn),
+        seed=slots.seed,
     )
     return "compressed", {"run": run}
 
@@ -76,7 +81,7 @@ def check_asked(turn: Turn) -> None:
     for name, values in (("model", slots.models), ("data", slots.data)):
         if len(values) > 1:
             raise Ask("one", what=name, values=values)
-    if {"plan", "compress"} & goals and not slots.target:
+    if {"plan", "compress"} & goals and not slots.target and not slots.quantize:
         known = turn.named_run("plan") or ("train" not in goals and existing_plan(turn))
         if "compress" in goals and turn.task.fresh.layers and not known:
             raise Ask("target", layers=turn.task.fresh.layers)
@@ -122,10 +127,10 @@ def _analyze(turn: Turn) -> Script[Facts]:
 
 def _plan(turn: Turn) -> Script[Facts]:
     slots = turn.slots
-    if not slots.target:
+    if not slots.target and not slots.quantize:
         raise Ask("target", layers=())
     analysis = yield from _analysis(turn)
-    target = dict(slots.target)
+    target = dict(slots.target) or {"ratio": 1}  # whoever asks for fewer bits alone keeps all layers
     if "drop" in target:
         known = turn.memory.runs.get(analysis, {})
         known = known if "result" in known else (yield from turn.show(analysis))

@@ -18,6 +18,7 @@ from analyzers.compression.formats import Format, Subject
 from analyzers.errors import StorageError, VerificationFailed
 from analyzers.records import Verification
 from analyzers.tasks import Batch
+from analyzers.weights import weight_bytes as weight_bytes
 
 TOLERANCE = 1e-3  # of the largest logit
 BESIDE_WEIGHTS = 4_000_000  # bytes: tokenizer, configuration, what the file system itself takes
@@ -112,11 +113,6 @@ def check_room(folder: Path, needed: int, option: str = "--home") -> None:
             f"{folder} needs {needed / 1e6:,.0f} MB and {free / 1e6:,.0f} MB are free there; make room or choose another "
             f"place with {option}; nothing was written"
         )
-
-
-def weight_bytes(model: Any) -> int:
-    """Size of all parameters and buffers, those that are shared counted once."""
-    return sum(tensor.nbytes for tensor in {t.data_ptr(): t for t in model.state_dict().values()}.values())
 
 
 def _proof(

@@ -88,6 +88,8 @@ def search_of(coalitions: Invented, budget: float | None, orders=None, minutes=N
     [
         ({"keep": 1}, 2, 1),
         ({"keep": 5}, 6, 5),
+        ({"keep": 6}, 6, 6),  # a plan that only quantizes
+        ({"ratio": 1}, 6, 6),
         ({"ratio": 2}, 6, 3),
         ({"ratio": 6}, 6, 1),
         ({"ratio": 1.01}, 6, 5),
@@ -102,15 +104,15 @@ def test_layers_to_keep(target, layers: int, keep: int):
     assert layers_to_keep(target, layers) == keep
 
 
-@pytest.mark.parametrize("ratio", [0, 0.5, 1, 6.01, 1e9, -2, math.inf, math.nan])
+@pytest.mark.parametrize("ratio", [0, 0.5, 0.99, 6.01, 1e9, -2, math.inf, math.nan])
 def test_ratios_that_cannot_be_met(ratio: float):
-    with pytest.raises(BadTarget, match=r"ratio .* with 6 layers; allowed is more than 1 and at most 6: .* --ratio 2"):
+    with pytest.raises(BadTarget, match=r"ratio .* with 6 layers; allowed is 1 to 6: .* --ratio 2"):
         layers_to_keep({"ratio": ratio}, 6)
 
 
-@pytest.mark.parametrize("keep", [0, -1, 6, 7])
+@pytest.mark.parametrize("keep", [0, -1, 7, 60])
 def test_numbers_of_layers_that_cannot_be_kept(keep: int):
-    with pytest.raises(BadTarget, match=rf"cannot keep {keep} of 6 layers; allowed are 1 to 5: .* --ratio 2"):
+    with pytest.raises(BadTarget, match=rf"cannot keep {keep} of 6 layers; allowed are 1 to 6: .* --ratio 2"):
         layers_to_keep({"keep": keep}, 6)
 
 

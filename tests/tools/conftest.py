@@ -2,12 +2,15 @@
 
 import random
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from analyzers.compression import cost
 from analyzers.errors import LayerwiseError
 from analyzers.progress import Progress
 from analyzers.records import AnalyzeRequest, CompressRequest, EvaluateRequest, PlanRequest, Request, Run, TrainRequest
@@ -111,7 +114,9 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
     # Seeds differ on purpose: the splits have to stay those of the training.
     analysis = do("analyze", AnalyzeRequest(model=trained, data=data, samples=32, max_tokens=32, seed=1))
     plan = do("plan", PlanRequest(analysis=analysis, ratio=2, seed=2))
-    compressed = do("compress", CompressRequest(plan=plan, epochs=2, seed=4))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cost, "in_fresh_process", timed_here)
+        compressed = do("compress", CompressRequest(plan=plan, epochs=2, seed=4))
     do("evaluate", EvaluateRequest(model=compressed, data=data, max_tokens=32, seed=5))
     return Chain(workspace, model, data, runs, requests)
 
@@ -172,3 +177,14 @@ def refused(wanted: Request, workspace: Workspace, error: type[LayerwiseError], 
     for part in parts:
         assert part in message
     return message
+
+
+@contextmanager
+def timed_here(path: Path, architecture: str, inputs: Path, device: str) -> Iterator[Any]:
+    """In the place of `cost.in_fresh_process`: the same code in this process."""
+    yield cost.Here(str(path), architecture, str(inputs), device)
+
+
+@pytest.fixture(autouse=True)
+def measured_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cost, "in_fresh_process", timed_here)

@@ -4,7 +4,15 @@ import json
 
 import pytest
 
-from analyzers.records import AnalysisResult, CompressionResult, Measurement, PlanResult, TrainResult
+from analyzers.records import (
+    AnalysisResult,
+    CompressionResult,
+    Estimate,
+    Measurement,
+    PlanResult,
+    PrecisionPoint,
+    TrainResult,
+)
 from tests.sample_runs import METHODS, analysis_run, compression_run, plan_run, train_run
 from tools import figures
 
@@ -147,3 +155,30 @@ def test_figures_carry_no_theme_and_name_no_other_host() -> None:
         assert len(text) < 20_000
         assert "http" not in text
         assert json.loads(text)["layout"]["template"]["data"].keys() <= {"scatter"}
+
+
+def test_each_precision_has_a_line_and_dominated_points_are_empty() -> None:
+    points = [
+        PrecisionPoint(
+            precision=name,
+            keep=list(range(kept)),
+            remove=list(range(kept, 6)),
+            select=plan().frontier[6 - kept].select,
+            disk_mb=megabytes * kept,
+            latency_ms=Estimate(value=float(kept)),
+            conditions="1 text of 9 tokens",
+            dominated=name == "none" and kept == 3,
+        )
+        for name, megabytes in (("none", 4.0), ("int8", 1.0))
+        for kept in (6, 3)
+    ]
+    figure = figures.precisions(plan().model_copy(update={"precisions": points}))
+    assert [trace.name for trace in figure.data] == ["float32", "int8"]
+    assert [list(trace.x) for trace in figure.data] == [[12, 24], [3, 6]]
+    assert list(figure.data[0].y) == pytest.approx([100 * p.select.metric.value for p in (points[1], points[0])])
+    assert [symbol.endswith("-open") for trace in figure.data for symbol in trace.marker.symbol] == [
+        True,
+        False,
+        False,
+        False,
+    ]

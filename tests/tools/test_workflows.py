@@ -155,6 +155,16 @@ def test_compression(chain: Chain):
     assert value(run, "speedup", "healed/dense", None) > 0
     weights = folder_of(chain, "compress") / "model" / "model.safetensors"
     assert value(run, "disk_mb", "healed", None) == weights.stat().st_size / 1e6
+    dense = folder_of(chain, "train") / "model" / "model.safetensors"
+    assert value(run, "disk_mb", "dense", None) == dense.stat().st_size / 1e6
+    assert value(run, "disk_mb", "predicted", None) == plan.prediction.disk_mb
+    timed = [m.conditions for m in run.measurements if (m.name, m.subject) == ("latency_ms", "healed")]
+    assert len(timed) == 2
+    assert timed[0].startswith("16 texts of ")
+    assert timed[1].startswith("1 text of ")
+    foretold = run.measured("latency_ms", "predicted")
+    assert (foretold.value, foretold.conditions) == (plan.prediction.latency_ms.value, timed[0])
+    assert all(run.measured("peak_memory_mb", subject) for subject in ("dense", "healed"))
 
 
 def test_the_smaller_model_opens_with_plain_transformers(chain: Chain):
@@ -223,7 +233,7 @@ def test_other_targets(chain: Chain):
     chosen = drop.result.candidates[0]
     assert drop.result.dense.metric.value - chosen.select.metric.value <= 0.5
     count = len(chain.workspace.runs.list())
-    for impossible in ({"ratio": 4.5}, {"keep": 4}, {"max_drop": 1.5}):
+    for impossible in ({"ratio": 4.5}, {"keep": 5}, {"max_drop": 1.5}):
         with pytest.raises(BadTarget):
             workflows.plan(PlanRequest(analysis=chain["analyze"].id, **impossible), chain.workspace, Progress())
     assert len(chain.workspace.runs.list()) == count, "said before any work, so nothing is recorded"
@@ -321,6 +331,9 @@ def test_a_language_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert run.parents == [plan.id]
     assert run.result.verified.same_text
     assert run.result.healing.epochs
+    assert len(run.result.generation.texts) == 3
+    assert value(run, "written_tokens", "dense") > 0
+    assert 0 <= value(run, "text_distance", f"{'healed' if run.result.healing.best_epoch else 'compressed'}/dense") <= 1
     assert value(run, "perplexity", "compressed") == pytest.approx(
         plan.result.candidates[0].test.metric.value, rel=1e-4
     )

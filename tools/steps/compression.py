@@ -1,29 +1,39 @@
-"""Remove the planned layers for good, prove it, heal it, measure it."""
+"""Remove the planned layers for good, heal and quantize what is left, prove it, measure it."""
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
 
 from analyzers import datasets
+from analyzers.compression import cost
 from analyzers.compression.distillation import WEIGHTINGS
-from analyzers.compression.export import expected, save_verified
+from analyzers.compression.export import check_room, expected, save, save_verified, storage_errors
 from analyzers.compression.healer import healed, transferred
 from analyzers.compression.healing import Case, find
+from analyzers.compression.quantization import PLAIN, check_available, describe, quantized
 from analyzers.compression.surgery import remove_blocks
 from analyzers.datasets import Example
-from analyzers.errors import NotFinite, StorageError, UnknownRun
-from analyzers.evaluation import (
-    disk,
-    forward_call,
-    kept_share,
-    latencies,
-    latency_measurements,
-    losses_of,
-    parameters,
-    quality,
-)
+from analyzers.errors import BadTarget, NotFinite, StorageError, UnknownRun, VerificationFailed
+from analyzers.evaluation import kept_share, latency_measurements, losses_of, parameters, quality, shape
+from analyzers.generation import beginnings, compared, write
 from analyzers.layers import LayeredModel
 from analyzers.progress import Progress
-from analyzers.records import AnalysisResult, CompressionResult, CompressRequest, Healing, PlanResult, Run, TrainRequest
+from analyzers.records import (
+    AnalysisResult,
+    CompressionResult,
+    CompressRequest,
+    Healing,
+    Measurement,
+    PlanResult,
+    Run,
+    TrainRequest,
+)
 from analyzers.references import parse_data
+from analyzers.tasks import Batch
 from analyzers.training import discard_state, token_limit
-from tools.inputs import MODEL_FOLDER, Inputs, check_unchanged, check_whole, open_inputs
+from analyzers.weights import weight_bytes
+from tools.inputs import MODEL_FOLDER, Inputs, check_unchanged, check_whole, open_inputs, use_device
 from tools.recording import Recording, recording, to_resume
 from tools.workspace import Workspace
 
@@ -33,10 +43,18 @@ CLASSIFIER_RATE = 0.6  # of a strategy's learning rate: measured on demo:minilm
 WINDOWS = 8  # of a language model that are learned from at once: a step fewer is worse than a noisier one
 PROBE_ROWS = 4  # texts that the saved model and the one in memory are compared on
 TIMINGS = 40
+TIMED_ROWS = 16  # texts that are timed at once, beside one alone
 
 
 def run(request: CompressRequest, workspace: Workspace, progress: Progress, resume: bool = False) -> Run:
     parent, plan = _plan(request.plan, workspace)
+    if request.quantize != PLAIN:
+        check_available(request.quantize, use_device(workspace))
+    elif not plan.remove:
+        raise BadTarget(
+            f"{parent.id} removes no layer and --quantize is {PLAIN}: nothing would change; add --quantize int8, or plan with "
+            "--ratio 2"
+        )
     analysis = workspace.runs.get(parent.parents[0])
     inputs = open_inputs(parent.model, str(parent.data), int(parent.settings["split_seed"]), workspace, progress)
     check_unchanged(inputs.splits, parent)
@@ -97,33 +115,47 @@ def _compress(
     dense = LayeredModel(loaded.model)
     folder = active.folder / MODEL_FOLDER
 
+    check_room(folder, 2 * weight_bytes(loaded.model))  # what is measured from disk, and what becomes of it
+
     probe = test[len(test) // 2].rows(0, PROBE_ROWS)
     with dense.skipping(frozenset(plan.remove)):
         masked = expected(loaded.model, probe, cached=False)
-    pruned = remove_blocks(loaded.model, plan.remove)
-    progress.say("saving the smaller model and opening it in a new process")
-    verified = save_verified(pruned, loaded.tokenizer, folder, probe, masked)
-
     before = losses_of(dense, task, test, progress)
-    unhealed = losses_of(LayeredModel(pruned, least=1), task, test, progress)
-    healing = _heal(request, plan, analysis, inputs, transfer, dense, pruned, active, limit, size, progress, resume)
-    final, after = "compressed", unhealed
+    pruned = remove_blocks(loaded.model, plan.remove)
+    found = [*quality(task, before, "dense", "test", request.seed)]
+    healing = quantization = generation = None
+    finished = pruned
+    if plan.remove:
+        progress.say("saving the smaller model and opening it in a new process")
+        verified = save_verified(pruned, loaded.tokenizer, folder, probe, masked)
+        after = losses_of(LayeredModel(pruned, least=1), task, test, progress)
+        found += quality(task, after, final := "compressed", "test", request.seed)
+        healing = _heal(request, plan, analysis, inputs, transfer, dense, pruned, active, limit, size, progress, resume)
     if healing and healing.best_epoch:
-        final = "healed"
         verified = save_verified(pruned, loaded.tokenizer, folder, probe, expected(pruned, probe))
         after = losses_of(LayeredModel(pruned, least=1), task, test, progress)
+        found += quality(task, after, final := "healed", "test", request.seed)
+    if request.quantize != PLAIN:
+        progress.say(f"storing the weights as {request.quantize}, and opening the model in a new process")
+        finished = quantized(pruned, request.quantize, folder)
+        quantization = describe(finished, request.quantize)
+        verified = save_verified(finished, loaded.tokenizer, folder, probe, expected(finished, probe))
+        after = losses_of(LayeredModel(finished, least=1), task, test, progress)
+        found += quality(task, after, final := "quantized", "test", request.seed)
 
-    batch = test[len(test) // 2].to(inputs.device)
-    calls = {"dense": forward_call(loaded.model, batch), final: forward_call(pruned, batch)}
+    if not task.labelled:
+        progress.say("looking at what both models write")
+        prompts = beginnings(inputs.splits.test, loaded.tokenizer, request.seed)
+        texts = write(loaded.model, prompts), write(finished, prompts)
+        generation, written = compared(*texts, prompts, loaded.tokenizer, final, request.seed)
+        found += written
     active.measurements = [
-        *quality(task, before, "dense", "test", request.seed),
-        *quality(task, unhealed, "compressed", "test", request.seed),
-        *(quality(task, after, final, "test", request.seed) if final == "healed" else ()),
+        *found,
         kept_share(task, before, after, f"{final}/dense", "test", request.seed),
-        *latency_measurements(latencies(calls, inputs.device, TIMINGS, progress), batch),
         parameters(loaded.model, "dense"),
-        parameters(pruned, final),
-        disk(folder, final),
+        parameters(finished, final),
+        *_costs(final, folder, inputs, test, limit, progress),
+        *_predicted(request, plan),
     ]
     active.result = CompressionResult(
         task=plan.task,
@@ -133,8 +165,77 @@ def _compress(
         format=request.export,
         verified=verified,
         healing=healing,
+        quantization=quantization,
+        generation=generation,
     )
     discard_state(active.folder)
+
+
+def _costs(
+    final: str, folder: Path, inputs: Inputs, test: Sequence[Batch], limit: int, progress: Progress
+) -> list[Measurement]:
+    """Latency, throughput, memory and size of both models as they are opened from disk, each in a process of its own.
+
+    Raises:
+        VerificationFailed: one cannot be run, or the finished model is not smaller on disk than the dense one.
+    """
+    loaded = inputs.loaded
+    if len(test[0]) != TIMED_ROWS:
+        test = loaded.task.batches(inputs.splits.test, loaded.tokenizer, TIMED_ROWS, limit)
+    middle = test[len(test) // 2]
+    batches = {shape(each): each for each in (middle, middle.rows(0, 1))}
+    with storage_errors(folder), tempfile.TemporaryDirectory(prefix=".saving-", dir=folder.parent) as work:
+        dense = Path(work) / "dense"
+        save(loaded.model, loaded.tokenizer, dense)
+        found = cost.costs(
+            {"dense": dense, final: folder},
+            "classification" if loaded.task.labelled else "causal",
+            {name: batch.inputs for name, batch in batches.items()},
+            TIMINGS,
+            str(inputs.device),
+            progress,
+        )
+    if found[final].disk >= found["dense"].disk:
+        shutil.rmtree(folder)
+        raise VerificationFailed(
+            f"the finished model takes {found[final].disk:,} bytes on disk, the dense one {found['dense'].disk:,}: its layers "
+            "are so small that their scales take more than is saved; it was not kept: compress without --quantize"
+        )
+    measured = []
+    for name, batch in batches.items():
+        measured += latency_measurements({subject: each.seconds[name] for subject, each in found.items()}, batch)
+    for subject, each in found.items():
+        about = f"beside the libraries, up to {shape(middle)}"
+        measured.append(
+            Measurement(name="peak_memory_mb", subject=subject, value=each.peak / 1e6, unit="MB", conditions=about)
+        )
+        measured.append(Measurement(name="disk_mb", subject=subject, value=each.disk / 1e6, unit="MB"))
+    return measured
+
+
+def _predicted(request: CompressRequest, plan: PlanResult) -> list[Measurement]:
+    """What the plan had said, to stand beside what was measured. Memory was not predicted, nor precisions it did not try."""
+    foretold = plan.prediction
+    found = [Measurement(name="parameters", subject="predicted", value=foretold.parameters)]
+    latencies = [(foretold.latency_ms, foretold.conditions)] if request.quantize == PLAIN else []
+    sizes = [foretold.disk_mb] if request.quantize == PLAIN else []
+    for point in plan.precisions:
+        if (point.precision, point.keep) == (request.quantize, plan.keep):
+            latencies.append((point.latency_ms, point.conditions))
+            sizes.append(point.disk_mb)
+    found += [Measurement(name="disk_mb", subject="predicted", value=size, unit="MB") for size in sizes[:1]]
+    return found + [
+        Measurement(
+            name="latency_ms",
+            subject="predicted",
+            value=e.value,
+            low=e.low,
+            high=e.high,
+            unit="ms",
+            conditions=conditions,
+        )
+        for e, conditions in latencies
+    ]
 
 
 def _heal(

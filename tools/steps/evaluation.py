@@ -13,7 +13,7 @@ TIMINGS = 40
 
 
 def run(request: EvaluateRequest, workspace: Workspace, progress: Progress) -> Run:
-    inputs = open_inputs(request.model, request.data, request.seed, workspace, progress)
+    inputs = open_inputs(request.model, request.data, request.seed, workspace, progress, only_measured=True)
     loaded = inputs.loaded
     with recording(
         workspace,

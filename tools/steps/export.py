@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +13,7 @@ from analyzers.compression import formats
 from analyzers.compression.export import expected_of_all, export_verified
 from analyzers.compression.formats import Format, Subject
 from analyzers.compression.probes import probes
+from analyzers.compression.quantization import check_plain
 from analyzers.compression.surgery import remove_blocks
 from analyzers.errors import LayerwiseError, UsageError
 from analyzers.layers import LayeredModel
@@ -23,6 +23,7 @@ from analyzers.records import CompressionResult, ExportResult, Measurement, Plan
 from analyzers.references import ModelReference, parse_model
 from analyzers.requests import ExportRequest
 from analyzers.tasks import Batch
+from analyzers.weights import parameter_count
 from tools.card import Exported, card
 from tools.facts import base_model
 from tools.inputs import MODEL_FOLDER, check_whole, resolve, use_device
@@ -106,8 +107,8 @@ def _source(request: ExportRequest, form: Format, workspace: Workspace, progress
 
 
 def _same_weights(run: Run, result: CompressionResult, workspace: Workspace, progress: Progress) -> Path | None:
-    """The GGUF file that a compression began with, if what is left of it is as it was: nothing was healed."""
-    if result.healing and result.healing.best_epoch:
+    """The GGUF file that a compression began with, if what is left of it is as it was: nothing was healed or quantized."""
+    if (result.healing and result.healing.best_epoch) or result.quantization:
         return None
     try:
         return gguf_file(parse_model(run.model), workspace.cache, progress)
@@ -186,9 +187,11 @@ def _prepare(
         form=form,
         causal=loaded.task.name == "language_modeling",
         layers=len(dense) - len(gone),
-        parameters=_count(model) - sum(_count(block.module) for block in gone),
+        parameters=parameter_count(model) - sum(parameter_count(block.module) for block in gone),
         removed=remove,
     )
+    if remove:
+        check_plain(model, request.model, "remove layers from")
     written = None if cut else remove_blocks(model, remove) if remove else model
     text = card(run, about, workspace)
     subject = Subject(written, tokenizer, about.causal, about.name, text, source.origin, remove if cut else ())
@@ -200,11 +203,7 @@ def _prepare(
             reference = expected_of_all(model, tokenizer, inputs, cached=False)
     else:
         reference = expected_of_all(model, tokenizer, inputs)
-    return Prepared(subject, inputs, reference, {"dense": _count(model), "exported": about.parameters})
-
-
-def _count(module: Any) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
+    return Prepared(subject, inputs, reference, {"dense": parameter_count(model), "exported": about.parameters})
 
 
 def _megabytes(subject: str, sizes: Sequence[int]) -> Measurement:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from analyzers.coalitions import Coalitions, Kept
-from analyzers.evaluation import forward_call, latencies, outcome
+from analyzers.evaluation import forward_call, latencies, outcome, shape
 from analyzers.evolution import goes
 from analyzers.layers import LayeredModel
 from analyzers.planning import Search
@@ -18,6 +18,7 @@ from analyzers.records import (
     Outcome,
     PlanRequest,
     PlanResult,
+    PrecisionPoint,
     Prediction,
 )
 from analyzers.statistics import median_estimate
@@ -53,7 +54,13 @@ class Planned:
         return outcome(self.test.task, self.test[kept], self.seed)
 
 
-def result_of(request: PlanRequest, analysis: AnalysisResult, planned: Planned, prediction: Prediction) -> PlanResult:
+def result_of(
+    request: PlanRequest,
+    analysis: AnalysisResult,
+    planned: Planned,
+    prediction: Prediction,
+    precisions: list[PrecisionPoint],
+) -> PlanResult:
     search, kept = planned.search, planned.kept
     everything = search.coalitions.everything
     candidates = [
@@ -100,6 +107,7 @@ def result_of(request: PlanRequest, analysis: AnalysisResult, planned: Planned, 
         dense_test=planned.on_test(everything),
         candidates=candidates,
         frontier=frontier,
+        precisions=precisions,
         prediction=prediction,
         evaluations=search.coalitions.evaluations,
         exhaustive=planned.exhaustive,
@@ -120,14 +128,16 @@ def predict(layered: LayeredModel, kept: Kept, batches: Sequence[Batch], progres
         with layered.skipping(removed):
             call()
 
-    seconds = latencies({"dense": call, "planned": skipped}, layered.device, TIMINGS, progress)
+    calls = {"dense": call} | ({"planned": skipped} if removed else {})
+    seconds = latencies(calls, layered.device, TIMINGS, progress)
     total = sum(p.numel() for p in layered.model.parameters())
     left = total - sum(layered.blocks[layer].parameters for layer in removed)
     return Prediction(
         parameters=left,
         disk_mb=left * BYTES / 1e6,
-        latency_ms=median_estimate(seconds["planned"] * 1000),
+        latency_ms=median_estimate(seconds["planned" if removed else "dense"] * 1000),
         dense_latency_ms=median_estimate(seconds["dense"] * 1000),
+        conditions=shape(batch),
     )
 
 
@@ -164,6 +174,11 @@ def _uncertain(
         notes.append(
             "Parts of blocks are removed: no configuration of transformers describes such a model, so it can be measured here "
             "and not be saved."
+        )
+    if request.precisions:
+        notes.append(
+            "Sizes on disk by precision are predicted from the tensors; which points are dominated goes by the values, not by "
+            "their intervals."
         )
     notes.append("Nothing was healed yet: the numbers are those of the model with layers skipped.")
     return notes

@@ -26,6 +26,7 @@ from analyzers.tasks.divergence import Divergence
 from analyzers.training import token_limit
 from tools.inputs import Inputs, check_unchanged, fingerprint, open_inputs
 from tools.recording import recording, unfinished
+from tools.steps import precisions
 from tools.steps.plan_result import TIMINGS, Planned, measurements, predict, result_of
 from tools.workspace import Workspace
 
@@ -36,9 +37,11 @@ def run(request: PlanRequest, workspace: Workspace, progress: Progress) -> Run:
         check_drop(request.max_drop)
     elif request.ratio is not None or request.keep is not None:
         layers_to_keep(request.target(), len(analysis.layers))
+    precisions.wanted(request)
     wanted = parent.settings
     inputs = open_inputs(parent.model, str(parent.data), int(wanted["split_seed"]), workspace, progress)
     check_unchanged(inputs.splits, parent)
+    precisions.check(request, inputs)
     again = unfinished("plan", request, workspace)
     with recording(
         workspace,
@@ -58,7 +61,8 @@ def run(request: PlanRequest, workspace: Workspace, progress: Progress) -> Run:
         with storage_errors(work):
             planned = _plan(request, parent, analysis, inputs, journal, progress)
             prediction = predict(planned.search.coalitions.layered, planned.kept, planned.test.batches, progress)
-        active.result = result = result_of(request, analysis, planned, prediction)
+            points = precisions.measured(request, planned, inputs, journal, work / "model", progress)
+        active.result = result = result_of(request, analysis, planned, prediction, points)
         active.measurements = measurements(result)
         shutil.rmtree(work, ignore_errors=True)
     return active.finished
@@ -70,7 +74,13 @@ def _plan(
     task = inputs.loaded.task
     batches = _batches(request, parent, inputs)
     layered = LayeredModel(inputs.loaded.model)
-    published = _published(layered, analysis, inputs, batches["train"], journal, progress)
+    # Nothing is searched for where nothing is to go: a plan that quantizes alone.
+    still = _keeps_all(request, len(layered)) and not request.precisions
+    published = (
+        Published({}, Similarity(*[np.zeros(0)] * 3), ())
+        if still
+        else _published(layered, analysis, inputs, batches["train"], journal, progress)
+    )
     units = layered
     groups = [frozenset({layer}) for layer in range(len(layered))]
     sizes = [1] * len(layered)
@@ -94,8 +104,11 @@ def _plan(
         keep = search.layers - len(search.coalitions.everything - kept)
     else:
         keep = _keep(request, layered, batches["test"], progress)
-        kept, seeds, exhaustive = search.best(keep)
-    if request.granularity == "block":
+        everything = search.coalitions.everything
+        kept, seeds, exhaustive = (
+            (everything, {"all_layers": everything}, True) if keep == search.layers else search.best(keep)
+        )
+    if request.granularity == "block" and not still:
         search.explore(keep)
     test = Coalitions(units, task, batches["test"], journal, "test")
     planned = Planned(search, kept, seeds, exhaustive, test, request.seed)
@@ -176,6 +189,11 @@ def _keep(request: PlanRequest, layered: LayeredModel, timed: Sequence[Batch], p
         whole, costs = _milliseconds(layered, timed, progress)
         return keep_within(request.max_latency, whole, costs, "--max-latency", "ms")
     return layers_to_keep(request.target(), len(layered))
+
+
+def _keeps_all(request: PlanRequest, layers: int) -> bool:
+    counted = request.ratio is not None or request.keep is not None
+    return counted and layers_to_keep(request.target(), layers) == layers
 
 
 def _milliseconds(layered: LayeredModel, timed: Sequence[Batch], progress: Progress) -> tuple[float, list[float]]:

@@ -29,6 +29,21 @@ class Subject:
     cut: tuple[int, ...] = ()  # write `origin` itself without these layers, instead of the tensors of the model
 
 
+def check_plain(subject: Subject, form: str) -> None:
+    """Refuse a quantized model where a format is written from full precision.
+
+    Raises:
+        UnknownFormat: it is quantized.
+    """
+    from analyzers.compression.quantization import precision_of
+
+    if subject.model is not None and (found := precision_of(subject.model)):
+        raise UnknownFormat(
+            f"--format {form} is written from weights in full precision, and these are quantized to {found}; use --format hf, or "
+            "export the model that was not quantized (compress the plan again without --quantize)"
+        )
+
+
 class Format(Protocol):
     """The names that the module of a format has."""
 

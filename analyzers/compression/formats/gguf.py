@@ -18,9 +18,11 @@ CUTS_GGUF = True
 
 
 def check(subject: Subject) -> None:
+    from analyzers.compression.formats import check_plain
     from analyzers.compression.llamacpp import converting
 
     if not _cut(subject):
+        check_plain(subject, "gguf")
         converting.check(subject.model, subject.tokenizer, subject.origin)
 
 

@@ -26,7 +26,9 @@ def bytes_needed(subject: Subject) -> int:
 
 
 def write(subject: Subject, folder: Path) -> None:
-    subject.model.save_pretrained(folder)
+    # Transformers cannot turn a quantized checkpoint that it opened back into the names of the original one.
+    opened = getattr(getattr(subject.model, "hf_quantizer", None), "pre_quantized", False)
+    subject.model.save_pretrained(folder, save_original_format=not opened)
     subject.tokenizer.save_pretrained(folder)
     (folder / "README.md").write_text(subject.card, encoding="utf-8")
 

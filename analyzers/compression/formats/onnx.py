@@ -20,10 +20,13 @@ CUTS_GGUF = False
 TRACED = (2, 9)  # rows and tokens of the inputs that the graph is traced with; 1 would be taken for fixed
 
 
-def check(subject: Subject) -> None:  # noqa: ARG001
+def check(subject: Subject) -> None:
     from importlib.util import find_spec
 
+    from analyzers.compression.formats import check_plain
     from analyzers.errors import UnknownFormat
+
+    check_plain(subject, "onnx")
 
     missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if find_spec(name) is None]
     if missing:

@@ -66,6 +66,13 @@ def test_healing_only_repeats_the_compression(talk: Conversation) -> None:
     assert talk.calls == [("compress_model", {"plan": "plan-4c4c4c", "heal": "none"})]
 
 
+def test_fewer_bits_alone_keep_all_layers(talk: Conversation) -> None:
+    talk.say(TRAIN)
+    talk.say("quantize it to int8")
+    assert talk.arguments("plan_compression")["ratio"] == 1
+    assert talk.arguments("compress_model")["quantize"] == "int8"
+
+
 def test_other_data_repeats_the_last_work(talk: Conversation) -> None:
     talk.say(TRAIN)
     talk.say("use demo:movie instead")
