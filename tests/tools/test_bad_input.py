@@ -60,8 +60,8 @@ def test_no_runs_yet(tmp_path: Path):
         ({"ratio": 0.9}, ("ratio 0.9", "allowed is 1 to 4")),
         ({"ratio": 4.01}, ("ratio 4.01", "allowed is 1 to 4")),
         ({"ratio": float("nan")}, ("ratio nan", "allowed is 1 to 4")),
-        ({"keep": 0}, ("keep 0 of 4 layers", "1 to 3", "--ratio 2")),
-        ({"keep": 4}, ("keep 4 of 4 layers", "1 to 3")),
+        ({"keep": 0}, ("keep 0 of 4 layers", "1 to 4", "--ratio 2")),
+        ({"keep": 5}, ("keep 5 of 4 layers", "1 to 4")),
         ({"max_drop": 2}, ("drop of 2", "0 to 1", "--max-drop 0.02")),
     ],
 )

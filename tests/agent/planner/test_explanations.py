@@ -15,7 +15,8 @@ from tools.workspace import Workspace
 
 __all__ = ["no_index"]
 
-METHODS = [name for name in names() if name not in ("agreement", "angular_block", "fidelity", "healing", "plan")]
+NO_METHODS = ("agreement", "angular_block", "fidelity", "generation", "healing", "plan", "quantization")
+METHODS = [name for name in names() if name not in NO_METHODS]
 RUN = "analysis-3b3b3b"
 
 
