@@ -44,10 +44,16 @@ def bind(dimension: Dimension, token: Token, passage: Passage, passages: Sequenc
     body = token.body or token.end
     after = [cue for cue in here if cue.start >= body and not cue.forward]
     before = [cue for cue in here if cue.end <= token.start and not _used_up(cue, token, passage)]
-    in_clause_after = [cue for cue in after if cue.start < end]
+    # "2104 train, 451 select, 455 test examples": a count may wait for its noun
+    counted = dimension == "name" and not token.unit and token.text.replace(",", "").isdigit()
+    others = [] if counted else _others_behind(token, passage)
+    # a word behind the next number is of that one
+    in_clause_after = [cue for cue in after if cue.start < end and not any(each < cue.start for each in others)]
     in_clause_before = [cue for cue in before if cue.start >= start]
     gaps = [passage.text[body if cue.start < token.end else token.end : cue.start] for cue in in_clause_after[:1]]
     direct = in_clause_after[:1] if any(_DIRECT.fullmatch(gap) for gap in gaps) else []
+    if direct and _of_bracket(direct[0], token, passage):
+        direct, in_clause_after = [], []
     for found, near in (
         (direct, True),
         (in_clause_before[-1:], True),
@@ -69,6 +75,24 @@ def all_of(dimension: Dimension, passage: Passage, passages: Sequence[Passage]) 
     """Everything that the sentence, and what it stands under, names in that dimension."""
     near = [passage, *(passages[above] for above in passage.above)]
     return {value for each in near for cue in each.cues if cue.dimension == dimension for value in cue.values}
+
+
+def _others_behind(token: Token, passage: Passage) -> list[int]:
+    """Where the next numbers stand, apart from those that the number is enumerated with."""
+    numbers = [each for each in passage.tokens if each.kind in ("quantity", "range")]
+    if token not in numbers:
+        return []
+    row = _numbers_in_a_row(numbers, token, passage)
+    return [each.start for each in numbers if each.start > token.start and each not in row]
+
+
+def _of_bracket(cue: Cue, token: Token, passage: Passage) -> bool:
+    """Whether the cue stands in a bracket behind the number that holds a number of its own: "88.1 % (dense: 89.9 %)"."""
+    bracket = re.match(r"[^(（]*[(（]([^)）]*)", passage.text[token.end :])
+    if bracket is None:
+        return False
+    start, end = token.end + bracket.start(1), token.end + bracket.end(1)
+    return start <= cue.start < end and any(start <= each.start < end for each in passage.tokens)
 
 
 def cited_runs(token: Token, passage: Passage, passages: Sequence[Passage]) -> set[str]:
@@ -123,7 +147,9 @@ def _group(cue: Cue, among: Sequence[Cue], passage: Passage) -> tuple[Any, ...]:
 
 
 def _enumerated(cue: Cue, among: Sequence[Cue], passage: Passage) -> list[Cue]:
-    ordered = sorted(among, key=lambda each: each.start)
+    if cue.forward:
+        return [cue]
+    ordered = sorted((each for each in among if not each.forward), key=lambda each: each.start)
     group, position = [cue], ordered.index(cue)
     for other in reversed(ordered[:position]):
         if not _JOINED.fullmatch(passage.text[other.end : group[0].start]):

@@ -158,7 +158,8 @@ def _equal(token: Token, facts: Facts) -> list[Fact]:
     value = None if token.kind == "range" else Amount.of(token.text)
     bounds = (Amount.of(token.low), Amount.of(token.high)) if token.low and token.high else None
     found = []
-    for factor in factors(token):
+    bare = token.kind == "range" and not token.unit  # "the intervals (85.0 to 90.9) overlap"
+    for factor in (1.0, 100.0) if bare else factors(token):
         for fact in _of_size(facts, value, factor):
             if (unit and not fact.unit.startswith(unit)) or (token.unit in TIMES and not fact.ratio):
                 continue
@@ -197,7 +198,7 @@ def _reasons(claim: Claim, fact: Fact) -> Iterator[bool]:
         yield named or (of_method and fact.subject == "alternative")
     elif fact.ratio:
         yield right_sides(passage)
-        if claim.token.unit not in TIMES:
+        if claim.token.unit not in TIMES and fact.name != "speedup":
             around = [passage, *(passages[above] for above in passage.above if passage.cell)]
             yield any(pattern("kept").search(each.text) for each in around)
     elif claim.subject is not None and fact.subject not in (None, "model"):

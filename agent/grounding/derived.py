@@ -107,7 +107,7 @@ def _named_both(claim: "Claim", first: Fact, second: Fact) -> bool:
         method = claim.method
         near = {first.layer, second.layer} <= all_of("layer", claim.passage, claim.passages)
         return near and (method is None or first.methods[0] in method.values)
-    if differing == ["methods"] and len(first.methods) == len(second.methods) == 1:
+    if differing == ["methods"] and first.name != "score" and len(first.methods) == len(second.methods) == 1:
         near = {first.methods[0], second.methods[0]} <= all_of("method", claim.passage, claim.passages)
         return near and (claim.layer is None or first.layer in (None, *claim.layer.values))
     if differing != ["subject"] or not right_sides(claim.passage, of_dense=False):

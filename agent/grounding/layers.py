@@ -12,6 +12,7 @@ _COPULA = re.compile(
     r"\s*\**\s*层?\s*\**\s*(?:is|are|was|were|can|has been|have been|to|comes?|ranks?|是|被|可以|都|已|的)?\s*(?:be |the |all |both |by \w+ |also |that |已经|被)*(?:\([^)]*\) *|（[^）]*）)*",
     re.IGNORECASE,
 )
+_SOME = re.compile(r"\bboth\b|among|includ|such as|e\.g\.|\balso\b|包括|其中|例如|都", re.IGNORECASE)  # some of a set
 
 
 class Where(NamedTuple):
@@ -74,12 +75,18 @@ def _lists_of_run(token: Token, passage: Passage, passages: Sequence[Passage], l
 def _in_set(token: Token, said: str, passage: Passage, passages: Sequence[Passage], lists: list[Layers]) -> Where | str:
     method = bind("method", token, passage, passages)
     named = all_of("subject", passage, passages)
+    by = set(method.values) if method is not None and method.near else set()
+    own = [each for each in lists if set(each.methods) & by]
+    if own and named & set(ASIDE):
+        lists = own  # what that method, or that baseline, would remove
+    part = len(token.layers) == 1 or bool(_SOME.search(passage.text))
     for each in lists:
         aside = each.subject in ASIDE
-        of_method = method is not None and method.near and bool(set(each.methods) & set(method.values))
+        of_method = bool(set(each.methods) & by)
         if aside and not (of_method or each.subject in named):
             continue
-        if set(token.layers) <= set(each.layers) and len(set(token.layers)) == len(token.layers):
+        same = set(token.layers) <= set(each.layers) if part else set(token.layers) == set(each.layers)
+        if same and len(set(token.layers)) == len(token.layers):
             return Where(each.run, each.path)
     return f"no result has these layers {said}"
 

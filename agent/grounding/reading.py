@@ -30,7 +30,7 @@ _UNIT = (
 )
 _NUMBER = re.compile(
     rf"(?<![\w.,])(?P<number>{_D})(?: ?(?P<unit>{_UNIT}))?"
-    rf"(?P<interval>(?: for \d+ texts)?(?:\s?[^\s\d,，;；|.。:：()（）\[\]]{{1,16}}){{0,3}}?[\s*]*[\[(（](?:[^\d\])）]{{0,24}}|95 ?%[^\d\])）]{{0,24}})(?P<low>{_D}) ?%?(?: ?(?:to|and|–|—|-|,|至|到|~) ?)"
+    rf"(?P<interval>(?: for \d+ texts)?(?:\s?[^\s\d,，;；|.。:：()（）\[\]]{{1,16}}){{0,3}}?[\s*]*(?:[\[(（]|, *(?=CI\b|confidence|置信|区间))(?:[^\d\])）]{{0,24}}|95 ?%[^\d\])）]{{0,24}})(?P<low>{_D}) ?%?(?: ?(?:to|and|–|—|-|,|至|到|~) ?)"
     rf"(?P<high>{_D}) ?%?(?: ?(?:ms|MB|nats|M|×))?[\])）])?",
     re.IGNORECASE | re.ASCII,
 )
@@ -41,6 +41,7 @@ _RANGE = re.compile(
 _RANGE_BEFORE = re.compile(
     r"(?:between|interval|range[sd]?(?: from)?|区间|介于|范围)(?:[^\d.;。；]{0,16})$", re.IGNORECASE
 )
+_INTERVALS = re.compile(r"interval|\bCIs?\b|区间", re.IGNORECASE)
 _JOIN = r"\s*\**\s*(?:,|and|or|&|、|，|和|与|及|或|,\s*and)\s*\**\s*"
 _INTS = rf"\d{{1,3}}(?:{_JOIN}\d{{1,3}})*(?!\d|\.\d|%|,\d| ?(?:%|ms|MB|times|x\b|points|percent))"
 _LAYERS = re.compile(
@@ -197,7 +198,8 @@ def _tokens(text: str, cell: bool) -> Iterator[Token]:
             yield Token("list", match.start(), match.end(), match[0], layers=tuple(layers))
             free = _cut(free, match.start(), match.end())
     for match in _RANGE.finditer(free):
-        if _RANGE_BEFORE.search(free[: match.start()]):
+        ahead = free[: match.start()]
+        if _RANGE_BEFORE.search(ahead) or (_INTERVALS.search(ahead) and re.search(r"[\[(（]$", ahead)):
             low, high = match["low"], match["high"]
             yield Token("range", match.start(), match.end(), match[0], (match["unit"] or "").lower(), low, high)
             free = _cut(free, match.start(), match.end())

@@ -13,11 +13,17 @@ from prompts import load
 from tools.wording import title
 
 Dimension = Literal["name", "subject", "split", "method", "layer", "run", "say"]
-_TABLES: dict[Dimension, str] = {"name": "names", "subject": "subjects", "split": "splits", "say": "layers"}
+_TABLES: dict[Dimension, str] = {
+    "name": "names",
+    "subject": "subjects",
+    "split": "splits",
+    "method": "methods",
+    "say": "layers",
+}
 _RUN_ID = re.compile(r"\b(?:train|analysis|plan|compression|evaluation|export)-[a-z0-9]{6}\b")
 _NO_METHODS = {"agreement", "angular_block", "fidelity", "healing", "plan"}  # notes on other things
 _FROM_TO = re.compile(
-    r"(?P<first>from|从) ?(?=[\d.,]+ ?[^\s\d]{0,12}[^.;。；\d]{0,24}?(?:\[[^\]]*\] ?)?(?P<second>\bto|到|至|升到|降到|降至) ?[\d])",
+    r"(?P<first>from|从|由) ?(?=[\d.,]+ ?[^\s\d]{0,12}[^.;。；\d]{0,24}?(?:\[[^\]]*\] ?)?(?P<second>\bto|到|至|升到|降到|降至) ?[\d])",
     re.IGNORECASE,
 )
 
@@ -50,9 +56,11 @@ def cues(text: str, methods: Iterable[str], names: Iterable[str]) -> list[Cue]:
         methods: ids of the methods of the facts.
         names: of the facts that have no words in the tables, e.g. of settings; they are named by their own words.
     """
-    found = list(_matches("method", text, _methods(tuple(sorted(methods)))))
+    found: list[Cue] = []
     for dimension, which in _TABLES.items():
         patterns = _table(which)
+        if dimension == "method":
+            patterns = (*patterns, *_methods(tuple(sorted(methods))))
         if dimension == "name":
             patterns = (*patterns, *_own(tuple(sorted(names))))
         found += _matches(dimension, text, patterns)
@@ -60,7 +68,8 @@ def cues(text: str, methods: Iterable[str], names: Iterable[str]) -> list[Cue]:
     found += [Cue("run", (each[0],), each.start(), each.end()) for each in _RUN_ID.finditer(text)]
     for each in _FROM_TO.finditer(text):
         small = ("healed", "compressed", "model", "exported")
-        found.append(Cue("subject", ("dense",), each.start("first"), each.end("first"), True))
+        # what is healed or compressed further comes from the compressed model
+        found.append(Cue("subject", ("dense", "compressed"), each.start("first"), each.end("first"), True))
         found.append(Cue("subject", small, each.start("second"), each.end("second"), True))
     return sorted(found, key=lambda cue: cue.start)
 
