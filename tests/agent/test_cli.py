@@ -368,7 +368,7 @@ def test_a_signal_ends_it_with_one_line_and_exit_code_3(sent: int) -> None:
     assert process.stderr is not None
     assert process.stderr.readline() == "ready\n"
     process.send_signal(sent)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 3
     assert err.strip() == "error: cancelled; what was finished is kept: list it with: layerwise runs list"
     assert json.loads(out)["error"]["type"] == "Cancelled"
