@@ -4,7 +4,6 @@ A number without a fact goes back to the language model with the list of what fa
 reader gets what the tools found, in the words of the built-in planner.
 """
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
@@ -12,12 +11,12 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from agent.events import Answer, Backed
 from agent.grounding import check, facts_of
 from agent.planner.answers import render
-from agent.planner.reading import Language
+from agent.planner.memory import last_of_user
+from agent.planner.reading import language_of
 from agent.planner.retell import retell
 from analyzers.records import Run
+from analyzers.run_ids import RUN_ID
 from prompts import load
-
-RUN_ID = re.compile(r"\b(?:train|analysis|plan|compression|evaluation|export)-[a-z0-9]{6}\b")
 
 
 def backed(text: str, told: Sequence[str], said: str, find: Callable[[str], Run | None]) -> Answer:
@@ -58,6 +57,5 @@ def retold(messages: Sequence[BaseMessage], said: str) -> str:
         messages: of the conversation; those after the last of the user are the turn.
         said: the message that is answered; the answer is in its language.
     """
-    language: Language = "zh" if re.search(r"[\u4e00-\u9fff]", said) else "en"
-    last = max((i for i, message in enumerate(messages) if isinstance(message, HumanMessage)), default=-1)
-    return render(language, "instead", told=retell(messages[last + 1 :], language))
+    language = language_of(said)
+    return render(language, "instead", told=retell(messages[last_of_user(messages) + 1 :], language))

@@ -1,8 +1,13 @@
 """Names of runs."""
 
+import re
 import secrets
+from typing import get_args
 
 from analyzers.records import Kind
+
+# In a text; a longer word that only begins or ends like one is none.
+RUN_ID = re.compile(rf"\b(?:{'|'.join(get_args(Kind))})-[a-z0-9]{{6}}\b")
 
 
 def new_run_id(kind: Kind) -> str:

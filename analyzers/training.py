@@ -27,6 +27,7 @@ from analyzers.random_states import random_states, seed_all, set_random_states
 from analyzers.records import TrainEpoch, TrainRequest, TrainResult
 from analyzers.schedule import batch_order, joined, one_cycle
 from analyzers.tasks import Batch, Task
+from analyzers.weights import parameter_count
 
 STATE = "state.pt"
 BEST = "best.safetensors"
@@ -160,7 +161,7 @@ class _Training:
             metric=self.task.metric,
             labels=list(self.splits.labels),
             layers=len(self.layered),
-            parameters=sum(parameter.numel() for parameter in self.model.parameters()),
+            parameters=parameter_count(self.model),
             epochs=self.at.epochs,
             best_epoch=self.at.best_epoch,
             stopped_early=len(self.at.epochs) < self.settings.epochs,

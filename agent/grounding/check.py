@@ -14,7 +14,6 @@ from agent.grounding.reading import Passage, Token, read
 from agent.grounding.words import pattern
 from analyzers.records import Record
 
-_WORD = re.compile(r"[a-zA-Z]{3,}|[\u4e00-\u9fff]{2}")
 _OF_MANY = re.compile(r"(?:\d|\*)(?: ?(?:of|out of) ?(?:the |its |all )?|/)\**$")
 
 

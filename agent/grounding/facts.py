@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Literal, NamedTuple
 
 from analyzers.records import LayerScore, Record, Run
+from analyzers.run_ids import RUN_ID
 from knowledge.comparison import ranks
 
 # Subjects that an answer has to name: what was considered, or measured on the way, and is not the result.
 ASIDE = ("alternative", "curve", "epoch")
-_RUN_ID = re.compile(r"(?:train|analysis|plan|compression|evaluation|export)-[a-z0-9]{6}")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _BY_METHOD = ("scores", "methods", "fidelity", "units", "stability", "curves", "tau")  # keys below are methods
 _LISTS = {
@@ -176,7 +176,7 @@ class _Here(NamedTuple):
         """With what a document says about itself."""
         here = self
         identity = document.get("run") or document.get("id")
-        if isinstance(identity, str) and _RUN_ID.fullmatch(identity):
+        if isinstance(identity, str) and RUN_ID.fullmatch(identity):
             here = here._replace(run=identity)
         if isinstance(document.get("runs"), list) and "measurements" in document:
             here = here._replace(runs=tuple(document["runs"]))
@@ -272,7 +272,7 @@ def _fact(here: _Here, value: float) -> Fact:
 
 
 def _text(text: str, here: _Here, found: Facts) -> None:
-    if not re.search(r"\d", text) or _RUN_ID.fullmatch(text):
+    if not re.search(r"\d", text) or RUN_ID.fullmatch(text):
         return
     found.quotes.extend(Quote(text=each, run=here.run, path=here.path) for each in _pieces(text))
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from agent.grounding.facts import Facts
 from agent.grounding.words import Cue, cues, pattern
+from analyzers.run_ids import RUN_ID
 
 _NAMES = re.compile(
     r"https?://\S+"
@@ -18,7 +19,6 @@ _NAMES = re.compile(
     r"|\b(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{8,64}\b",  # checksums
     re.IGNORECASE | re.ASCII,
 )
-_RUN_ID = re.compile(r"\b(?:train|analysis|plan|compression|evaluation|export)-[a-z0-9]{6}\b")
 _LIST_MARK = re.compile(r"^\s*\d+[.)]\s", re.MULTILINE)
 _BULLET = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s")
 _SENTENCE = re.compile(r"(?<=[.!?])(?<!vs\.)(?<!e\.g\.)(?<!i\.e\.)(?<!approx\.)\s+|(?<=[。！？])")
@@ -172,7 +172,7 @@ def lead_open(text: str, start: int) -> bool:
 @lru_cache(maxsize=4096)
 def _passage(text: str, cell: bool, methods: tuple[str, ...], names: tuple[str, ...]) -> Passage:
     named = cues(text, methods, names)
-    blank = _RUN_ID.sub(lambda match: " " * len(match[0]), text)
+    blank = RUN_ID.sub(lambda match: " " * len(match[0]), text)
     blank = _NAMES.sub(lambda match: " " * len(match[0]) if re.search(r"\d", match[0]) else match[0], blank)
     tokens = sorted(_tokens(blank, cell), key=lambda token: token.start)
     named += [Cue("layer", token.layers, token.start, token.end) for token in tokens if token.kind == "layers"]

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage
+from langchain_core.messages import BaseMessage, ToolMessage
 
 from agent.planner import questions, work
 from agent.planner.answers import render
-from agent.planner.memory import Frame, Memory, facts_of
+from agent.planner.memory import Frame, Memory, facts_of, last_of_user
 from agent.planner.reading import Reading, read
 from agent.planner.task import understand
 from agent.planner.turn import Ask, Call, Reply, Script, StepFailed, Turn
@@ -30,7 +30,7 @@ def decide(messages: Sequence[BaseMessage]) -> tuple[Call | Reply, Frame | None]
     Raises:
         LanguageModelError: the conversation was changed between two steps and cannot be continued.
     """
-    last = max((i for i, message in enumerate(messages) if isinstance(message, HumanMessage)), default=-1)
+    last = last_of_user(messages)
     if last < 0:
         raise LanguageModelError("the conversation holds no message of a user; send one")
     memory = Memory.of(messages[:last])

@@ -1,19 +1,23 @@
 """What was said and measured before, read from the messages of the conversation."""
 
 import json
-import re
 from collections.abc import Iterable, Sequence
-from typing import Any, get_args
+from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from agent.planner.slots import Slots
-from analyzers.records import Kind, Record
+from analyzers.records import Record
+from analyzers.run_ids import RUN_ID
 
 METADATA = "layerwise"  # key in the metadata of an AIMessage
-RUN_ID = re.compile(rf"\b(?:{'|'.join(get_args(Kind))})-[a-z0-9]{{6}}\b")
 
 Facts = dict[str, Any]  # the JSON of a tool result
+
+
+def last_of_user(messages: Sequence[BaseMessage]) -> int:
+    """Where the last message of the user stands; -1: nowhere. What follows it is the turn."""
+    return max((i for i, message in enumerate(messages) if isinstance(message, HumanMessage)), default=-1)
 
 
 class Frame(Record):

@@ -8,6 +8,13 @@ from agent.planner.slots import Slots, extract, pattern, tables
 from analyzers.records import Record
 
 Language = Literal["en", "zh"]
+
+
+def language_of(text: str) -> Language:
+    """Chinese as soon as one of its characters is there."""
+    return "zh" if re.search(r"[\u4e00-\u9fff]", text) else "en"
+
+
 LONGEST = 2000  # characters that are read; the time grows with their square, and nobody types more
 
 
@@ -43,7 +50,7 @@ class _Found(NamedTuple):
 
 def read(message: str) -> Reading:
     """Read one message. Never fails; what is not understood leaves `goals` and `talk` empty."""
-    language: Language = "zh" if re.search(r"[\u4e00-\u9fff]", message) else "en"
+    language = language_of(message)
     message = message[:LONGEST]
     slots, text = extract(message)
     wanted: list[str] = []

@@ -10,6 +10,7 @@ from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.tools import BaseTool
 
 from agent.planner.answers import render
+from agent.planner.memory import last_of_user
 from agent.planner.retell import retell
 from agent.strategies import in_order
 from agent.strategies.arguments import problem_of
@@ -60,7 +61,7 @@ class Calling(AgentMiddleware):
 
     def wrap_model_call(self, request: Request, handler: Callable[[Request], ModelResponse[Any]]) -> AIMessage:
         messages = request.messages
-        turn = _turn(messages)
+        turn = messages[last_of_user(messages) + 1 :]
         said = Said.of(messages, self._runs())
         if why := _over(turn):
             return AIMessage(_ended(why, turn, said))
@@ -138,8 +139,7 @@ class Calling(AgentMiddleware):
             start_on="human",
         )
         if not kept:  # the turn alone is too long: its newest messages, each cut
-            last = next(i for i in range(len(messages) - 1, -1, -1) if isinstance(messages[i], HumanMessage))
-            kept = [_short(message, 2000) for message in messages[last:]]
+            kept = [_short(message, 2000) for message in messages[last_of_user(messages) :]]
         if len(kept) < len(messages):
             self._say(
                 f"the conversation is longer than the {self._context:,} tokens that the model reads; the oldest "
@@ -154,11 +154,6 @@ class Calling(AgentMiddleware):
                 f"the prompt filled all {self._context:,} tokens of the model's context, so its beginning was probably "
                 "cut: begin a new session, or raise LAYERWISE_NUM_CTX"
             )
-
-
-def _turn(messages: Sequence[Any]) -> list[Any]:
-    last = max((i for i, message in enumerate(messages) if isinstance(message, HumanMessage)), default=0)
-    return list(messages[last + 1 :])
 
 
 def _over(turn: Sequence[Any]) -> str | None:

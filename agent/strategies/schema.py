@@ -19,6 +19,7 @@ from langchain_core.messages.ai import UsageMetadata, add_usage
 from langchain_core.tools import BaseTool
 
 from agent.planner.answers import render
+from agent.planner.memory import last_of_user
 from agent.planner.retell import retell
 from agent.strategies.arguments import json_schema, problem_of, tool_named
 from agent.strategies.candidates import candidates, first_step
@@ -60,7 +61,7 @@ class SchemaChoice:
     def next_step(self, request: Request, handler: Handler) -> AIMessage | None:
         said: Said = request.state["said"]  # type: ignore[typeddict-item]
         self._cost: UsageMetadata | None = None
-        turn = _turn(request.messages)
+        turn = request.messages[last_of_user(request.messages) :]
         if failed := _failed(turn):  # its arguments were tried twice: a model of this grade has no better idea
             text = render(
                 said.language, "failed", tool=failed.name, message=failed.text, kept=said.made, rest=_left(turn) or ()
@@ -199,12 +200,6 @@ def _state(said: Said) -> str:
     newest = [f"{run.id} of {run.model}" for run in said.runs[:6]]
     done = f" Done for this message: {', '.join(said.made)}." if said.made else ""
     return f"[Runs: {'; '.join(newest)}.{done}]"
-
-
-def _turn(messages: Sequence[Any]) -> list[Any]:
-    return list(
-        messages[max((i for i, message in enumerate(messages) if isinstance(message, HumanMessage)), default=0) :]
-    )
 
 
 def _left(turn: Sequence[Any]) -> list[str] | None:

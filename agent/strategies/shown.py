@@ -17,7 +17,6 @@ NEEDS: dict[str, tuple[tuple[str, ...], int]] = {
     "search_runs": ((), 11),  # a list shows the newest ten
 }
 FIRST = {"compress_model": "plan_compression", "plan_compression": "analyze_layers"}
-WORK = ("train_model", "analyze_layers", "plan_compression", "compress_model", "evaluate_model", "export_model")
 
 
 def shown(tools: Sequence[Any], said: Said) -> list[Any]:

@@ -58,19 +58,11 @@ class Distillation(Wrapped):
     def scores(self, model: torch.nn.Module, batch: Batch) -> Scores:
         return self.task.scores(model, batch)
 
-    def batches(
-        self,
-        examples: Sequence[Example],
-        tokenizer: Any,
-        batch_size: int,
-        max_tokens: int,
-        samples: int | None = None,
-        seed: int = 0,
-    ) -> list[Batch]:
+    def batches(self, examples: Sequence[Example], *how: Any, **named: Any) -> list[Batch]:
         """As the task makes them; labels are not read, so texts without one get the first."""
         if self.task.labelled:
             examples = [replace(each, label=0) if each.label is None else each for each in examples]
-        return super().batches(examples, tokenizer, batch_size, max_tokens, samples, seed)
+        return super().batches(examples, *how, **named)
 
     def metric_of(self, loss: np.ndarray, weight: np.ndarray, hit: np.ndarray) -> float:
         return self.task.metric_of(loss, weight, hit)

@@ -18,7 +18,7 @@ from analyzers.compression.formats import Format, Subject
 from analyzers.errors import StorageError, VerificationFailed
 from analyzers.records import Verification
 from analyzers.tasks import Batch
-from analyzers.weights import weight_bytes as weight_bytes
+from analyzers.weights import weight_bytes
 
 TOLERANCE = 1e-3  # of the largest logit
 BESIDE_WEIGHTS = 4_000_000  # bytes: tokenizer, configuration, what the file system itself takes

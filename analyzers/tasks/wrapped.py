@@ -15,16 +15,8 @@ class Wrapped:
     def __init__(self, task: Task) -> None:
         self.task = task
 
-    def batches(
-        self,
-        examples: Sequence[Example],
-        tokenizer: Any,
-        batch_size: int,
-        max_tokens: int,
-        samples: int | None = None,
-        seed: int = 0,
-    ) -> list[Batch]:
-        return self.task.batches(examples, tokenizer, batch_size, max_tokens, samples, seed)
+    def batches(self, examples: Sequence[Example], *how: Any, **named: Any) -> list[Batch]:
+        return self.task.batches(examples, *how, **named)
 
     def run(self, model: nn.Module, batch: Batch) -> None:
         self.task.run(model, batch)

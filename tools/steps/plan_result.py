@@ -24,6 +24,7 @@ from analyzers.records import (
 from analyzers.statistics import median_estimate
 from analyzers.targets import BYTES
 from analyzers.tasks import Batch
+from analyzers.weights import parameter_count
 
 TIMINGS = 20
 
@@ -84,7 +85,7 @@ def result_of(
         )
     units = search.coalitions.layered.layers
     parameters = {unit.index: unit.parameters for unit in units}
-    total = sum(p.numel() for p in search.coalitions.layered.model.parameters())
+    total = parameter_count(search.coalitions.layered.model)
     whole = goes(frozenset(), search.sizes)
     frontier = [
         FrontierPoint(
@@ -130,7 +131,7 @@ def predict(layered: LayeredModel, kept: Kept, batches: Sequence[Batch], progres
 
     calls = {"dense": call} | ({"planned": skipped} if removed else {})
     seconds = latencies(calls, layered.device, TIMINGS, progress)
-    total = sum(p.numel() for p in layered.model.parameters())
+    total = parameter_count(layered.model)
     left = total - sum(layered.blocks[layer].parameters for layer in removed)
     return Prediction(
         parameters=left,

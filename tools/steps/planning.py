@@ -24,6 +24,7 @@ from analyzers.targets import BYTES, check_drop, keep_within, layers_to_keep
 from analyzers.tasks import Batch
 from analyzers.tasks.divergence import Divergence
 from analyzers.training import token_limit
+from analyzers.weights import parameter_count
 from tools.inputs import Inputs, check_unchanged, fingerprint, open_inputs
 from tools.recording import recording, unfinished
 from tools.steps import precisions
@@ -182,7 +183,7 @@ def _divergence(
 def _keep(request: PlanRequest, layered: LayeredModel, timed: Sequence[Batch], progress: Progress) -> int:
     """The number of layers that the target leaves."""
     if request.max_size is not None:
-        whole = sum(p.numel() for p in layered.model.parameters()) * BYTES / 1e6
+        whole = parameter_count(layered.model) * BYTES / 1e6
         costs = [block.parameters * BYTES / 1e6 for block in layered.blocks]
         return keep_within(request.max_size, whole, costs, "--max-size", "MB")
     if request.max_latency is not None:

@@ -4,14 +4,14 @@ The file is run twice: here it writes, and in a fresh process, loaded by `verify
 it imports nothing of this project at its top, and that process knows nothing but the format's own runtime.
 """
 
-import importlib
-import pkgutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 from analyzers.errors import UnknownFormat
+from analyzers.plugins import find_in, names_in
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Format(Protocol):
 
 def names() -> list[str]:
     """All formats, without loading what they need."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return names_in(sys.modules[__name__])
 
 
 def find(name: str) -> Format:
@@ -102,6 +102,11 @@ def find(name: str) -> Format:
     Raises:
         UnknownFormat: there is none.
     """
-    if name not in names():
-        raise UnknownFormat(f"no export format {name!r}; there are: {', '.join(names())}: choose one with --format")
-    return cast(Format, importlib.import_module(f"{__name__}.{name}"))
+    found = find_in(
+        sys.modules[__name__],
+        name,
+        lambda known: UnknownFormat(
+            f"no export format {name!r}; there are: {', '.join(known)}: choose one with --format"
+        ),
+    )
+    return cast(Format, found)

@@ -27,7 +27,7 @@ def check(subject: Subject) -> None:
 
 
 def bytes_needed(subject: Subject) -> int:
-    from analyzers.compression.export import weight_bytes
+    from analyzers.weights import weight_bytes
 
     cut = _cut(subject)
     return cut.bytes_needed() if cut else weight_bytes(subject.model)

@@ -20,7 +20,7 @@ def check(subject: Subject) -> None:  # noqa: ARG001 - whatever was opened by tr
 
 
 def bytes_needed(subject: Subject) -> int:
-    from analyzers.compression.export import weight_bytes
+    from analyzers.weights import weight_bytes
 
     return weight_bytes(subject.model)
 

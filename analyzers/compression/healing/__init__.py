@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from analyzers.errors import UnknownMethod
+from analyzers.plugins import find_in, names_in
 
 if TYPE_CHECKING:  # the list of names is read where torch is not loaded
     from pathlib import Path
@@ -39,10 +39,6 @@ class Case:
     weights: tuple[float, ...] = ()  # of the kept blocks in the distance of hidden states, sum 1; () for all the same
     resume: bool = False
 
-    def of(self, pruned: Any) -> Case:
-        """The same case with another model in the place of the smaller one."""
-        return replace(self, pruned=pruned)
-
 
 @dataclass(frozen=True)
 class Course:
@@ -56,7 +52,6 @@ class Course:
 class Strategy(Protocol):
     """The names that the module of a strategy has."""
 
-    TITLE: str
     SOURCE: str
     LEARNING_RATE: float | None  # None: it does not train, and has no use for minutes or other texts
 
@@ -72,7 +67,7 @@ class Strategy(Protocol):
 
 def names() -> tuple[str, ...]:
     """All strategies, without loading what they need."""
-    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+    return tuple(names_in(sys.modules[__name__]))
 
 
 def find(name: str) -> Strategy:
@@ -81,6 +76,9 @@ def find(name: str) -> Strategy:
     Raises:
         UnknownMethod: there is none.
     """
-    if name not in names():
-        raise UnknownMethod(f"no strategy of healing {name!r}; there are: {', '.join(names())}, or none")
-    return cast(Strategy, importlib.import_module(f"{__name__}.{name}"))
+    found = find_in(
+        sys.modules[__name__],
+        name,
+        lambda known: UnknownMethod(f"no strategy of healing {name!r}; there are: {', '.join(known)}, or none"),
+    )
+    return cast(Strategy, found)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from analyzers.compression.healing import Case, Course
 
-TITLE = "layer-wise distillation"
 SOURCE = "https://arxiv.org/abs/2407.14679"
 LEARNING_RATE = 5e-4
 

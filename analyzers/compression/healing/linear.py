@@ -10,7 +10,6 @@ from analyzers.compression.healing import Case, Course
 if TYPE_CHECKING:
     from analyzers.records import TrainEpoch
 
-TITLE = "least squares at the cuts"
 SOURCE = "https://arxiv.org/abs/2505.02819"
 LEARNING_RATE = None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from analyzers.compression.healing import Case, Course
 
-TITLE = "low-rank adapters"
 SOURCE = "https://arxiv.org/abs/2106.09685"
 LEARNING_RATE = 2e-3
 

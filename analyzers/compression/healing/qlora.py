@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from analyzers.compression.healing import Case, Course
 
-TITLE = "low-rank adapters over 4-bit weights"
 SOURCE = "https://arxiv.org/abs/2305.14314"
 LEARNING_RATE = 2e-3
 

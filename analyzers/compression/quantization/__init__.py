@@ -4,8 +4,7 @@ Only the weights of linear layers are quantized, each by itself and without data
 are not trained any more. Embeddings, the head and whatever is tied to them stay in float32.
 """
 
-import importlib
-import pkgutil
+import sys
 import tempfile
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -16,8 +15,9 @@ import torch
 from torch import nn
 
 from analyzers.errors import ModelError, UnknownPrecision
+from analyzers.plugins import find_in, names_in
 from analyzers.records import Quantization
-from analyzers.weights import parameter_count
+from analyzers.weights import parameter_count, weight_bytes
 
 PLAIN = "none"  # what stands for float32 in requests and records
 TRIED = 64  # width of the layer that a library is tried on
@@ -26,7 +26,6 @@ TRIED = 64  # width of the layer that a library is tried on
 class Precision(Protocol):
     """The names that the module of a precision has."""
 
-    TITLE: str
     LIBRARY: str  # the distribution that quantizes, and that opens what was quantized
 
     def config(self) -> Any:
@@ -43,7 +42,7 @@ class Precision(Protocol):
 
 def names() -> list[str]:
     """All precisions but float32, without loading what they need."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return names_in(sys.modules[__name__])
 
 
 def find(name: str) -> Precision:
@@ -52,9 +51,12 @@ def find(name: str) -> Precision:
     Raises:
         UnknownPrecision: there is none.
     """
-    if name not in names():
-        raise UnknownPrecision(f"no precision {name!r}; there are: {', '.join([PLAIN, *names()])}")
-    return cast(Precision, importlib.import_module(f"{__name__}.{name}"))
+    found = find_in(
+        sys.modules[__name__],
+        name,
+        lambda known: UnknownPrecision(f"no precision {name!r}; there are: {', '.join([PLAIN, *known])}"),
+    )
+    return cast(Precision, found)
 
 
 def check_available(name: str, device: torch.device) -> Precision:
@@ -128,7 +130,7 @@ def quantized(model: Any, name: str, near: Path) -> Any:
         ModelError: the model is quantized already, or has no weight that this precision can store.
         StorageError: there is too little room beside `near`.
     """
-    from analyzers.compression.export import check_room, storage_errors, weight_bytes
+    from analyzers.compression.export import check_room, storage_errors
 
     check_plain(model, type(model).__name__, "quantize")
     device = next(model.parameters()).device

@@ -8,7 +8,6 @@ from typing import Any
 
 from torch import nn
 
-TITLE = "int8, weights only"
 LIBRARY = "torchao"
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import nn
 
-TITLE = "nf4, four bits, weights only"
 LIBRARY = "bitsandbytes"
 
 

@@ -11,12 +11,14 @@ from torch import nn
 
 from analyzers import scratch
 from analyzers.compression import distillation
+from analyzers.compression.adapters import check_four_bits
 from analyzers.compression.distillation import Distillation, by_importance, uniform
 from analyzers.compression.healer import healed, transferred
 from analyzers.compression.healing import Case
 from analyzers.compression.surgery import remove_blocks
 from analyzers.datasets import Dataset, Example
 from analyzers.datasets.splits import split
+from analyzers.errors import ModelError
 from analyzers.evaluation import losses_of, outcome
 from analyzers.layers import LayeredModel
 from analyzers.progress import Progress
@@ -25,6 +27,7 @@ from analyzers.tasks import Batch
 from analyzers.tasks.classification import Classification
 from analyzers.tasks.language_modeling import LanguageModeling
 from analyzers.training import train
+from tests.analyzers.compression.conftest import encoder
 
 KEPT = [0, 2]
 
@@ -264,6 +267,18 @@ def test_adapters_are_merged(strategy: str, taught, tmp_path: Path, monkeypatch:
     changed = {name for name in names if not torch.equal(frozen[name], now[name])}
     assert changed
     assert all("encoder.layer" in name and name.endswith("weight") for name in changed)
+
+
+def test_four_bits_are_refused_where_they_cannot_be_computed(monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("bitsandbytes")
+    check_four_bits(encoder())
+
+    def raises(layer: object) -> None:
+        raise RuntimeError("no kernel")
+
+    monkeypatch.setattr("analyzers.compression.quantization.nf4.tried", raises)
+    with pytest.raises(ModelError, match=r"cannot hold weights in 4 bits on cpu; .* use --heal lora here"):
+        check_four_bits(encoder())
 
 
 def test_texts_of_other_data(taught):

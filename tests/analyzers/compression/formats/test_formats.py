@@ -16,6 +16,7 @@ from analyzers.compression.formats import hf as hf_format
 from analyzers.compression.llamacpp import cutting
 from analyzers.compression.probes import probes
 from analyzers.errors import StorageError, UnknownFormat, VerificationFailed
+from analyzers.weights import weight_bytes
 from tests.gguf_files import byte_level_tokenizer, small_llama, write_gguf
 
 
@@ -139,10 +140,10 @@ def test_too_little_disk_is_noticed_before_anything_is_written(
 
 def test_what_is_expected_is_what_is_written(tmp_path: Path, exported):
     model = small_llama(2, tie_word_embeddings=True)
-    assert export.weight_bytes(model) == 4 * sum(parameter.numel() for parameter in model.parameters())
+    assert weight_bytes(model) == 4 * sum(parameter.numel() for parameter in model.parameters())
     exported("gguf", tmp_path / "out", model, byte_level_tokenizer())
     size = (tmp_path / "out" / "model.gguf").stat().st_size
-    assert export.weight_bytes(model) <= size <= export.weight_bytes(model) + export.BESIDE_WEIGHTS
+    assert weight_bytes(model) <= size <= weight_bytes(model) + export.BESIDE_WEIGHTS
 
 
 @pytest.mark.parametrize(
