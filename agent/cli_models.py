@@ -19,7 +19,7 @@ def examine(session: Session, name: str) -> tuple[dict[str, Any], str]:
         LanguageModelError: the language model cannot be reached or used.
     """
     settings, workspace = session.settings, session.workspace
-    surroundings = doctor.environment(settings, workspace)
+    surroundings = doctor.environment(workspace)
     llm = choose(name, settings)
     graded = None
     if llm.name != "offline":
@@ -89,9 +89,12 @@ def evaluated(
             f"{'passed' if outcome.passed else 'FAILED'}  {outcome.name}  {outcome.seconds} s{problems}"
         )
 
-    scores = [evaluate(llm, cases, tell=tell)]
-    if plain:
-        scores.append(evaluate(llm, cases, plain=True, tell=tell))
+    try:
+        scores = [evaluate(llm, cases, tell=tell)]
+        if plain:
+            scores.append(evaluate(llm, cases, plain=True, tell=tell))
+    finally:
+        llm.close()
     return {"scores": [score.model_dump(mode="json") for score in scores]}, _shown(scores)
 
 

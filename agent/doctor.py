@@ -188,23 +188,21 @@ def context_of(llm: LanguageModel, settings: Settings) -> int | None:
     return int(lengths[0]) if lengths else None
 
 
-def environment(settings: Settings, workspace: Workspace) -> Environment:
+def environment(workspace: Workspace) -> Environment:
     """Facts about machine and home. Loads torch for the device."""
     import os
 
     import torch
 
+    from analyzers.models import pick_device
     from analyzers.references import DEMO_MODELS
 
-    device = settings.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     home = workspace.home
     nearest = next(folder for folder in (home, *home.parents) if folder.exists())
     cache = workspace.cache
     return Environment(
-        device=device,
-        threads=settings.threads or torch.get_num_threads(),
+        device=str(pick_device(workspace.device)),
+        threads=workspace.threads or torch.get_num_threads(),
         home=str(home),
         home_writable=os.access(nearest, os.W_OK),
         runs=len(workspace.runs.list()),

@@ -199,7 +199,10 @@ def _ask(name: str, prompt: str, settings: Settings) -> Recommendation:
         raise LanguageModelError(f"{name} has no opinion; ask ollama:MODEL or openai:MODEL")
     try:
         chosen = choose(name, settings)
-        answer = chosen.model.with_structured_output(Recommendation, method="json_schema").invoke(prompt)
+        try:
+            answer = chosen.model.with_structured_output(Recommendation, method="json_schema").invoke(prompt)
+        finally:
+            chosen.close()
     except ValueError as problem:  # of pydantic and of the parsers of LangChain
         reason = (str(problem).splitlines() or [type(problem).__name__])[0][:200]
         raise LanguageModelError(
@@ -219,9 +222,13 @@ def _valid(given: Recommendation, name: str, layers: int, wanted: int) -> tuple[
     remove = tuple(sorted(set(given.remove)))
     unknown = [layer for layer in remove if not 0 <= layer < layers]
     if unknown:
-        raise LanguageModelError(f"{name} wants to remove {unknown}, and there are layers 0 to {layers - 1} only")
+        raise LanguageModelError(
+            f"{name} wants to remove {unknown}, and there are layers 0 to {layers - 1} only; ask another model"
+        )
     if len(remove) != wanted or len(given.remove) != wanted:
-        raise LanguageModelError(f"{name} wants to remove {given.remove}, and {wanted} different layers were asked for")
+        raise LanguageModelError(
+            f"{name} wants to remove {given.remove}, and {wanted} different layers were asked for; ask another model"
+        )
     return remove
 
 

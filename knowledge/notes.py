@@ -18,6 +18,7 @@ class Note(Record):
     text: str
     text_zh: str
     sources: tuple[str, ...]  # addresses of the papers
+    of_method: bool = True  # of an importance method; otherwise of what is done or shown with them
 
     @property
     def source(self) -> str:
@@ -27,6 +28,11 @@ class Note(Record):
 def names() -> list[str]:
     """All notes there are, in alphabetical order."""
     return sorted(path.stem for path in FOLDER.glob("*.md"))
+
+
+def methods() -> list[str]:
+    """The notes that are about an importance method, by its id."""
+    return [name for name in names() if note(name).of_method]
 
 
 @cache

@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from agent.chat import ChatSession
 from agent.evaluation.cases import Case, Made, judge
 from agent.evaluation.plain import PlainAgent, tokens_of
@@ -15,7 +13,6 @@ from agent.evaluation.recorded import RecordedWorkflows, furnish
 from agent.events import Answer, Failed, ToolFailed, ToolStarted
 from agent.llm import LanguageModel
 from analyzers.records import Estimate, Record
-from analyzers.statistics import mean_intervals
 from tools.workspace import Workspace
 
 MEMORY = Path("/dev/shm")  # a disk waits for each step of a conversation to be written
@@ -56,7 +53,6 @@ def evaluate(
     *,
     plain: bool = False,
     tell: Callable[[Outcome], None] = lambda _: None,
-    seed: int = 0,
 ) -> Score:
     """Success of a language model on the cases.
 
@@ -65,16 +61,15 @@ def evaluate(
         cases: what to run.
         plain: LangChain's `create_agent` alone instead of Layerwise's conversation, with the same tools.
         tell: called after each case.
-        seed: of the interval.
     """
     outcomes = []
     for case in cases:
         outcomes.append(_outcome(llm, case, plain))
         tell(outcomes[-1])
-    return score("plain" if plain else "layerwise", llm.name, outcomes, seed)
+    return score("plain" if plain else "layerwise", llm.name, outcomes)
 
 
-def score(agent: str, llm: str, outcomes: Sequence[Outcome], seed: int = 0) -> Score:
+def score(agent: str, llm: str, outcomes: Sequence[Outcome]) -> Score:
     """Count outcomes, which may come from several parts of an evaluation."""
     groups = {group: [each.passed for each in outcomes if each.group == group] for group in _groups(outcomes)}
     return Score(
@@ -82,8 +77,8 @@ def score(agent: str, llm: str, outcomes: Sequence[Outcome], seed: int = 0) -> S
         llm=llm,
         cases=len(outcomes),
         passed=sum(each.passed for each in outcomes),
-        success=_share([each.passed for each in outcomes], seed),
-        refraining=_share(refraining, seed) if (refraining := [e.passed for e in outcomes if e.refrains]) else None,
+        success=_share([each.passed for each in outcomes]),
+        refraining=_share(refraining) if (refraining := [e.passed for e in outcomes if e.refrains]) else None,
         groups={group: f"{sum(passed)} of {len(passed)}" for group, passed in groups.items()},
         tokens=sum(each.tokens for each in outcomes),
         seconds=round(sum(each.seconds for each in outcomes), 1),
@@ -152,9 +147,12 @@ class _Talk:
         self._session.close()
 
 
-def _share(passed: Sequence[bool], seed: int) -> Estimate:
-    mean, low, high = mean_intervals(np.array(passed, dtype=float), seed)
-    return Estimate(value=float(mean), low=float(low), high=float(high))
+def _share(passed: Sequence[bool]) -> Estimate:
+    """With Wilson's interval, which is no point where every case passed: resampling would say 100 to 100 %."""
+    from scipy.stats import binomtest
+
+    found = binomtest(sum(passed), len(passed)).proportion_ci(method="wilson")
+    return Estimate(value=sum(passed) / len(passed), low=float(found.low), high=float(found.high))
 
 
 def _groups(outcomes: Sequence[Outcome]) -> Iterator[str]:

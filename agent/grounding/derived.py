@@ -119,5 +119,9 @@ def _named_both(claim: "Claim", first: Fact, second: Fact) -> bool:
         subjects <= meant
         if len(meant & subjects) == 2
         else "dense" in subjects
-        and (not meant - {"dense"} or bool(subjects & (meant - {"dense"})) or not meant & {"healed", "compressed"})
+        and (
+            not meant - {"dense"}
+            or bool(subjects & (meant - {"dense"}))
+            or not meant & {"healed", "compressed", "quantized"}
+        )
     )

@@ -7,6 +7,8 @@ from typing import Any, Literal, NamedTuple
 
 import yaml
 
+from analyzers.run_ids import RUN_ID
+from knowledge.notes import methods as noted_methods
 from knowledge.notes import names as notes
 from knowledge.notes import note
 from prompts import load
@@ -20,8 +22,6 @@ _TABLES: dict[Dimension, str] = {
     "method": "methods",
     "say": "layers",
 }
-_RUN_ID = re.compile(r"\b(?:train|analysis|plan|compression|evaluation|export)-[a-z0-9]{6}\b")
-_NO_METHODS = {"agreement", "angular_block", "fidelity", "healing", "plan"}  # notes on other things
 _FROM_TO = re.compile(
     r"(?P<first>from|从|由) ?(?=[\d.,]+ ?[^\s\d]{0,12}[^.;。；\d]{0,24}?(?:\[[^\]]*\] ?)?(?P<second>\bto|到|至|升到|降到|降至) ?[\d])",
     re.IGNORECASE,
@@ -65,9 +65,9 @@ def cues(text: str, methods: Iterable[str], names: Iterable[str]) -> list[Cue]:
             patterns = (*patterns, *_own(tuple(sorted(names))))
         found += _matches(dimension, text, patterns)
     found += [cue._replace(forward=True) for cue in _matches("subject", text, _table("forward"))]
-    found += [Cue("run", (each[0],), each.start(), each.end()) for each in _RUN_ID.finditer(text)]
+    found += [Cue("run", (each[0],), each.start(), each.end()) for each in RUN_ID.finditer(text)]
     for each in _FROM_TO.finditer(text):
-        small = ("healed", "compressed", "model", "exported")
+        small = ("healed", "compressed", "quantized", "model", "exported")
         # what is healed or compressed further comes from the compressed model
         found.append(Cue("subject", ("dense", "compressed"), each.start("first"), each.end("first"), True))
         found.append(Cue("subject", small, each.start("second"), each.end("second"), True))
@@ -106,7 +106,7 @@ def _table(which: str) -> tuple[tuple[re.Pattern[str], tuple[Any, ...]], ...]:
 
 @cache
 def _methods(ids: tuple[str, ...]) -> tuple[tuple[re.Pattern[str], tuple[Any, ...]], ...]:
-    known = dict.fromkeys([*ids, *(name for name in notes() if name not in _NO_METHODS)])
+    known = dict.fromkeys([*ids, *noted_methods()])
     consensus = (re.compile(r"consensus|overall|综合|共识", re.IGNORECASE), ("consensus",))
     return (*((_word(words), (name,)) for name in known for words in _words(name)), consensus)
 

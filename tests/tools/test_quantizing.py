@@ -165,3 +165,16 @@ def test_too_little_disk(chain: Chain, workspace: Workspace, monkeypatch: pytest
     refused(CompressRequest(plan=chain["plan"].id, quantize="int8"), workspace, StorageError, "1 MB are free", "--home")
     [failed] = workspace.runs.list(status="failed")
     assert left_in(workspace.runs.folder(failed.id)) == {"record.json"}
+
+
+def test_a_model_that_cannot_be_run_is_not_kept(chain: Chain, workspace: Workspace, monkeypatch: pytest.MonkeyPatch):
+    from analyzers.compression import cost
+
+    def broken(*given: object) -> None:
+        raise VerificationFailed("the saved model cannot be run in a new process: out of memory; it was not kept")
+
+    monkeypatch.setattr(cost, "costs", broken)
+    refused(CompressRequest(plan=chain["plan"].id, heal="none"), workspace, VerificationFailed, "it was not kept")
+    [failed] = workspace.runs.list(kind="compression")
+    assert failed.status == "failed"
+    assert left_in(workspace.runs.folder(failed.id)) == {"record.json"}

@@ -187,14 +187,18 @@ def _costs(
     with storage_errors(folder), tempfile.TemporaryDirectory(prefix=".saving-", dir=folder.parent) as work:
         dense = Path(work) / "dense"
         save(loaded.model, loaded.tokenizer, dense)
-        found = cost.costs(
-            {"dense": dense, final: folder},
-            "classification" if loaded.task.labelled else "causal",
-            {name: batch.inputs for name, batch in batches.items()},
-            TIMINGS,
-            str(inputs.device),
-            progress,
-        )
+        try:
+            found = cost.costs(
+                {"dense": dense, final: folder},
+                "classification" if loaded.task.labelled else "causal",
+                {name: batch.inputs for name, batch in batches.items()},
+                TIMINGS,
+                str(inputs.device),
+                progress,
+            )
+        except VerificationFailed:
+            shutil.rmtree(folder, ignore_errors=True)  # it says that the model was not kept
+            raise
     if found[final].disk >= found["dense"].disk:
         shutil.rmtree(folder)
         raise VerificationFailed(

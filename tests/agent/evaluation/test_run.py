@@ -61,6 +61,7 @@ def test_success_has_an_interval_and_refraining_is_counted_apart() -> None:
     assert found.success.low < 0.65 < 0.85 < found.success.high
     assert found.refraining is not None
     assert found.refraining.value == 1
+    assert (found.refraining.low, found.refraining.high) == (pytest.approx(0.2065, abs=1e-4), 1), "Wilson's of 1 in 1"
     assert found.groups == {"single": "15 of 20", "talk": "1 of 1"}
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from agent.grounding import Facts, check, facts_of
 from agent.grounding.facts import Fact
+from agent.grounding.words import cues
 from knowledge.notes import note
 from tests.sample_runs import analysis_run, compression_run, evaluation_run, story
 
@@ -218,3 +219,33 @@ def test_what_is_not_supported_is_shown_with_the_words_around_it_and_the_reason(
     assert (invented.number, invented.reason) == ("4.2", "no result holds it")
     assert (misplaced.number, misplaced.reason) == ("88.1", "the results hold it, but not of what it is said of here")
     assert "dense model has 88.1 % accuracy" in misplaced.context
+
+
+def quantized() -> Facts:
+    """Of a compression whose last step was to store the weights in fewer bits; 88.1 % are then its accuracy."""
+    healed = compression_run()
+    renamed = [
+        each.model_copy(update={"subject": each.subject.replace("healed", "quantized")}) for each in healed.measurements
+    ]
+    return facts_of([], [healed.model_copy(update={"measurements": renamed})])
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("The accuracy of the quantized model is 88.1 %.", "The accuracy of the quantized model is 89.9 %."),
+        ("The accuracy of the quantized model is 88.1 %.", "The accuracy of the compressed model is 88.1 %."),
+        ("量化后的准确率为 88.1 %。", "量化后的准确率为 89.9 %。"),
+        ("The smaller model has an accuracy of 88.1 %.", "The smaller model has an accuracy of 89.9 %."),
+        ("Accuracy fell from 89.9 % to 88.1 %.", "Accuracy fell from 88.1 % to 89.9 %."),
+    ],
+)
+def test_a_quantized_model_is_told_from_the_others(right: str, wrong: str) -> None:
+    assert left(right, quantized()) == []
+    assert left(wrong, quantized()) != []
+
+
+@pytest.mark.parametrize("word", ["quantization", "healing", "generated texts", "fidelity", "量化"])
+def test_notes_on_other_things_name_no_method(word: str) -> None:
+    assert not [cue for cue in cues(f"After {word} the loss is 0.3.", (), ()) if cue.dimension == "method"]
+    assert {cue.values for cue in cues("By ablation 0.3.", (), ()) if cue.dimension == "method"} == {("ablation",)}
