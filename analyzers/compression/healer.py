@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from analyzers.compression.healing import Case, find
 from analyzers.datasets import Example
-from analyzers.datasets.splits import Splits
+from analyzers.datasets.splits import Splits, same_text
 from analyzers.evaluation import losses_of, outcome
 from analyzers.layers import LayeredModel
 from analyzers.records import Healing, HealingEpoch
@@ -39,9 +39,5 @@ def healed(strategy: str, case: Case) -> Healing:
 
 def transferred(texts: Sequence[Example], source: str, splits: Splits) -> tuple[Example, ...]:
     """Texts to learn from without their labels, less those that are in any split; a language model reads them in one row."""
-    known = {_same(each) for part in (splits.train, splits.select, splits.test) for each in part}
-    return tuple(Example(each.text, None, source) for each in texts if _same(each) not in known)
-
-
-def _same(example: Example) -> str:
-    return " ".join(example.text.lower().split())
+    known = {same_text(each) for part in (splits.train, splits.select, splits.test) for each in part}
+    return tuple(Example(each.text, None, source) for each in texts if same_text(each) not in known)

@@ -45,8 +45,8 @@ def split(dataset: Dataset, seed: int) -> Splits:
     seen: set[str] = set()
     for name in SHARES:
         own = [example for example in dataset.examples if placed[example.group] == name]
-        parts[name] = tuple(example for example in own if _same(example) not in seen)
-        seen.update(_same(example) for example in own)
+        parts[name] = tuple(example for example in own if same_text(example) not in seen)
+        seen.update(same_text(example) for example in own)
         if not parts[name]:
             raise DataError(f"the {name} split of {dataset.name} is empty: too few different texts; give more data")
     return Splits(
@@ -83,5 +83,6 @@ def _place(groups: dict[str, list[Example]], seed: int) -> dict[str, SplitName]:
     return placed
 
 
-def _same(example: Example) -> str:
+def same_text(example: Example) -> str:
+    """What two examples have in common that are the same text."""
     return " ".join(example.text.lower().split())
