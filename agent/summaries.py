@@ -317,8 +317,11 @@ def _next(run: Run) -> str:
             return f"layerwise analyze {run.id} {data}"
         case "analysis":
             return f"layerwise plan {run.id} --ratio 2"
+        case "plan" if isinstance(run.result, PlanResult) and run.result.granularity != "block":
+            return ""  # parts of blocks cannot be saved
         case "plan":
-            return f"layerwise compress {run.id}"
+            alone = isinstance(run.result, PlanResult) and not run.result.remove
+            return f"layerwise compress {run.id}{' --quantize int8' if alone else ''}"
         case "compression":
             return f"layerwise report {run.id} --out report.html"
     return ""

@@ -251,8 +251,10 @@ def before_after(measurements: Sequence[Measurement]) -> go.Figure:
         + (f"<br><sup>{conditions}</sup>" if names.count(name) > 1 and conditions else "")
         for name, conditions in panels
     ]
+    # A title of two lines would stand in the numbers of the axis above it.
+    height, between = (180, 0.42) if any("<br>" in each for each in titles) else (140, 0.3)
     figure = make_subplots(
-        rows=rows, cols=columns, subplot_titles=titles, horizontal_spacing=0.12, vertical_spacing=0.3 / rows
+        rows=rows, cols=columns, subplot_titles=titles, horizontal_spacing=0.12, vertical_spacing=between / rows
     )
     for number, (name, conditions) in enumerate(panels):
         found = [m for m in measurements if (m.name, m.conditions) == (name, conditions)][::-1]
@@ -274,7 +276,7 @@ def before_after(measurements: Sequence[Measurement]) -> go.Figure:
         )
     figure.update_xaxes(rangemode="tozero", nticks=4)
     figure.update_yaxes(showgrid=False)
-    return finished(figure, 60 + 140 * rows, legend=False)
+    return finished(figure, 60 + height * rows, legend=False)
 
 
 def training_curve(epochs: Sequence[TrainEpoch | HealingEpoch], best_epoch: int, metric: str) -> go.Figure:

@@ -156,7 +156,7 @@ def _plan(run: Run, plan: PlanResult) -> list[Fact]:
                 run.id,
             )
         )
-    return facts + [Fact(f"Not certain: {text}.", run.id) for text in plan.uncertain]
+    return facts + [Fact(f"Not certain: {text.rstrip('.')}.", run.id) for text in plan.uncertain]
 
 
 def _compressed(run: Run, result: CompressionResult) -> list[Fact]:

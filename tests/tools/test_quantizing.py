@@ -70,6 +70,7 @@ def test_alone(chain: Chain, workspace: Workspace):
     plan = run(PlanRequest(analysis=chain["analyze"].id, ratio=1), workspace)
     assert (plan.result.remove, plan.result.keep, plan.result.exhaustive) == ([], [0, 1, 2, 3], True)
     assert plan.result.evaluations == 1
+    assert summary(plan).splitlines()[-1] == f"next    layerwise compress {plan.id} --quantize int8"
     done = run(CompressRequest(plan=plan.id, quantize="int8"), workspace)
     assert done.result.healing is None
     assert {m.subject for m in done.measurements} == {"dense", "predicted", "quantized", "quantized/dense"}
