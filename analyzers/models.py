@@ -107,8 +107,8 @@ def load(
             f"must be one for sequence classification or language modelling: train one with: layerwise train {reference.text} DATA"
         )
     torch.manual_seed(seed)
-    if source:  # transformers looks for an adapter too, and would ask the hub for it
-        options["adapter_kwargs"] = dict(source)
+    if source.get("local_files_only"):  # transformers looks for an adapter too, and would ask the hub for it
+        options["adapter_kwargs"] = {"local_files_only": True}
     model, report = _opened(reference, head.from_pretrained, location, **options, **source)
     _check_complete(reference, model, report["missing_keys"], new_head=bool(labels))
     tokenizer = _tokenizer(reference, location, source)
