@@ -347,8 +347,8 @@ def test_a_light_command_loads_no_heavy_library(words: list[str], tmp_path: Path
 
 
 SLEEPER = """
-import sys, time, types
-import tools
+import signal, sys, time, tools, types
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts behind "&" ignores it, and so do its children
 fake = types.ModuleType("tools.workflows")
 def train(request, workspace, progress, resume):
     print("ready", file=sys.stderr, flush=True)
@@ -362,13 +362,15 @@ main(["train", "m", "d", "--json"])
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_with_one_line_and_exit_code_3(sent: int) -> None:
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", SLEEPER], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=Path.cwd()
-    )
-    assert process.stderr is not None
-    assert process.stderr.readline() == "ready\n"
-    process.send_signal(sent)
-    out, err = process.communicate(timeout=60)
+    ) as process:
+        assert next(iter(process.stderr or ())) == "ready\n"
+        process.send_signal(sent)
+        try:
+            out, err = process.communicate(timeout=20)
+        finally:
+            process.kill()  # one that goes on would be a warning in another test
     assert process.returncode == 3
     assert err.strip() == "error: cancelled; what was finished is kept: list it with: layerwise runs list"
     assert json.loads(out)["error"]["type"] == "Cancelled"
