@@ -194,9 +194,7 @@ def _probe(features: np.ndarray, labels: np.ndarray) -> Any:
         return LogisticRegression(C=strength, max_iter=1000).fit(features[rows], labels[rows])
 
     def loss(strength: float) -> float:
-        return float(
-            np.mean([_losses(fitted(strength, fit), features[out], labels[out]).mean() for fit, out in folds])
-        )
+        return float(np.mean([_losses(fitted(strength, fit), features[out], labels[out]).mean() for fit, out in folds]))
 
     with threadpool_limits(1):
         return fitted(min(STRENGTHS, key=loss))

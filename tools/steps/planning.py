@@ -99,7 +99,10 @@ def _plan(
         _divergence(request, units, inputs, batches["select"], journal),
         request.seed,
     )
-    search.coalitions.measure([search.coalitions.everything], progress, "the dense model on select")
+    if still:
+        search.coalitions.measure([search.coalitions.everything], progress, "the dense model on select")
+    else:
+        search.begin()
     if request.max_drop is not None:
         kept, seeds, exhaustive = within_drop(search, request.max_drop)
         keep = search.layers - len(search.coalitions.everything - kept)
