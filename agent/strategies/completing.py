@@ -50,7 +50,9 @@ def completed(steps: list[str], messages: Sequence[Any]) -> list[str]:
     if steps[0] == ASK:
         # A question is for what is missing; where nothing is, the model did not see what was meant.
         return orders if orders and isinstance(decide(messages)[0], Call) else steps
-    return [*steps, *orders[_stopped(work[-1], orders) :]]
+    added = orders[_stopped(work[-1], orders) :]
+    # A plan that nobody asked for is made on the way if there is none that fits.
+    return [*(step for step in steps if not added or step in orders or step != "plan_compression"), *added]
 
 
 def _stopped(step: str, orders: list[str]) -> int:

@@ -34,8 +34,10 @@ def asked(before: str, chosen: list[str], now: str) -> list:
         (
             ["plan_compression"],
             first("Find which half of the layers can go and remove them"),
-            ["plan_compression", "compress_model"],
+            ["compress_model"],  # the plan for it is made first
         ),
+        (["plan_compression"], first("执行这个计划"), ["compress_model"]),
+        (["analyze_layers"], first("analyze it and remove two layers"), ["analyze_layers", "compress_model"]),
         (["plan_compression"], first("which half of the layers can go?"), ["plan_compression"]),
         # the reading takes nothing away, and begins nothing where the model only answers
         (["compress_model"], first("which half of the layers can go?"), ["compress_model"]),
