@@ -50,9 +50,11 @@ def completed(steps: list[str], messages: Sequence[Any]) -> list[str]:
     if steps[0] == ASK:
         # A question is for what is missing; where nothing is, the model did not see what was meant.
         return orders if orders and isinstance(decide(messages)[0], Call) else steps
-    added = orders[_stopped(work[-1], orders) :]
-    # A plan that nobody asked for is made on the way if there is none that fits.
-    return [*(step for step in steps if not added or step in orders or step != "plan_compression"), *added]
+    if "compress_model" in orders and "plan_compression" not in orders:
+        # A plan that nobody asked for is part of the compression, and made on the way if there is none that fits.
+        steps = ["compress_model" if step == "plan_compression" else step for step in steps]
+        work = ["compress_model" if step == "plan_compression" else step for step in work]
+    return list(dict.fromkeys([*steps, *orders[_stopped(work[-1], orders) :]]))
 
 
 def _stopped(step: str, orders: list[str]) -> int:

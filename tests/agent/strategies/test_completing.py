@@ -37,6 +37,11 @@ def asked(before: str, chosen: list[str], now: str) -> list:
             ["compress_model"],  # the plan for it is made first
         ),
         (["plan_compression"], first("执行这个计划"), ["compress_model"]),
+        (
+            ["plan_compression", "evaluate_model"],
+            first("compress it with the plan, then evaluate the result on the movie reviews"),
+            ["compress_model", "evaluate_model"],
+        ),
         (["analyze_layers"], first("analyze it and remove two layers"), ["analyze_layers", "compress_model"]),
         (["plan_compression"], first("which half of the layers can go?"), ["plan_compression"]),
         # the reading takes nothing away, and begins nothing where the model only answers
