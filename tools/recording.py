@@ -103,7 +103,7 @@ def settle(run_id: str, workspace: Workspace, status: Status = "failed", error: 
         The run as it is now; None if there is none, or a process is at work on it.
     """
     try:
-        with _alone(run_id, workspace):
+        with _alone(run_id, workspace, patience=0):
             run = workspace.runs.get(run_id)
             if run.status == "running" or (run.error == LEFT and error != LEFT):
                 run = run.model_copy(update={"status": status, "error": error})
@@ -128,14 +128,14 @@ def _finished(run_id: str, workspace: Workspace) -> bool:
 
 
 @contextmanager
-def _alone(run_id: str, workspace: Workspace) -> Iterator[None]:
+def _alone(run_id: str, workspace: Workspace, patience: float = PATIENCE) -> Iterator[None]:
     """No other process works on the run. The system ends the lock of a process that was killed."""
     path = workspace.home / "locks" / f"{run_id}.lock"
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
         try:
-            lock.acquire(timeout=PATIENCE)
+            lock.acquire(timeout=patience)
         except Timeout:
             raise UsageError(
                 f"another process is at work on {run_id}; wait for it: layerwise runs show {run_id}"

@@ -6,7 +6,7 @@ from pathlib import Path
 import psutil
 
 from analyzers.errors import LayerwiseError
-from analyzers.records import Request
+from analyzers.records import AnalyzeRequest, Request
 from analyzers.references import parse_model
 from tools.jobs import processes
 from tools.jobs.records import Job
@@ -57,6 +57,8 @@ def expected_mb(request: Request, workspace: Workspace, earlier: Sequence[Job]) 
         same = job.request.model_copy(update={"seed": request.seed}) == request
         if same and job.status == "done" and job.peak_memory_mb:
             return job.peak_memory_mb
+    if isinstance(request, AnalyzeRequest) and (measured := _measured(request, workspace)):
+        return measured
     try:
         weights = _weights(_model(request, workspace), workspace)
     except (LayerwiseError, OSError):  # the job itself will say what is wrong with its model
@@ -98,6 +100,16 @@ def _groups() -> list[tuple[int, int]]:
         except (OSError, ValueError):  # there is no such group, or its limit is "max"
             continue
     return found
+
+
+def _measured(request: AnalyzeRequest, workspace: Workspace) -> float | None:
+    """What the newest analyses of the same model and data, by the same methods, were seen to take."""
+    fields = {"methods": list(request.methods), "batch_size": request.batch_size, "max_tokens": request.max_tokens}
+    for run in workspace.runs.list(kind="analysis", status="done", model=request.model, data=request.data, limit=5):
+        peak = run.measured("peak_memory_mb", "measured")
+        if peak and fields.items() <= run.settings.items():
+            return peak.value
+    return None
 
 
 def _model(request: Request, workspace: Workspace) -> str:

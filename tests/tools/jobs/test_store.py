@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from analyzers.errors import DamagedRecord, NotEnoughMemory, StorageError, UnknownJob
-from analyzers.records import CompressRequest, EvaluateRequest, Request, TrainRequest
-from tests.sample_runs import story
+from analyzers.records import AnalyzeRequest, CompressRequest, EvaluateRequest, Measurement, Request, TrainRequest
+from tests.sample_runs import analysis_run, story
 from tests.tools.conftest import workspace_in
 from tools.jobs import JobStore, control, listed, memory, processes, resume, show, submit
 from tools.jobs.progress import JobProgress
@@ -227,6 +227,13 @@ def test_what_is_known_of_a_model_before_it_is_opened(workspace: Workspace, job_
         workspace.runs.save(run)
     model_of(workspace.runs.folder("train-2a2a2a") / "model", 50)
     assert expected(CompressRequest(plan="plan-4c4c4c")) == memory.LIBRARIES + 2 * 50
+    asked = AnalyzeRequest(model="train-2a2a2a", data="demo:amazon", methods=("fisher",))
+    peak = Measurement(name="peak_memory_mb", subject="measured", value=2176.2, unit="MB")
+    workspace.runs.save(
+        analysis_run(model=asked.model, data=asked.data, settings=asked.model_dump(mode="json"), measurements=[peak])
+    )
+    assert expected(asked) == 2176.2
+    assert expected(asked.model_copy(update={"methods": ("shap",)})) == memory.LIBRARIES + 50
     before = submit(TrainRequest(model="org/unknown", data="d", seed=1), workspace)
     claimed(job_store)
     job_store.change(before.id, ("running",), status="done", peak_memory_mb=1234.0)
