@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import click
 
+from agent import cli_jobs
 from agent.cli_options import common, options_of, request
 from agent.cli_outcome import Cli, Session, show, show_json
 from analyzers.records import (
@@ -39,7 +40,9 @@ def main() -> None:
 
 
 def _workflow(session: Session, name: str, wanted: Request, **extra: Any) -> None:
-    """Run a workflow and show its run."""
+    """Run a workflow and show its run, or start a job that does."""
+    if session.as_job:
+        return cli_jobs.start(session, wanted, **extra)
     with session.working():
         from tools import workflows
 
@@ -52,6 +55,7 @@ def _workflow(session: Session, name: str, wanted: Request, **extra: Any) -> Non
         click.echo(summary(run))
     if run.status != "done":
         click.get_current_context().exit(3 if run.status == "cancelled" else 1)
+    return None
 
 
 def _columns(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -123,6 +127,9 @@ def export(session: Session, **fields: Any) -> None:
     _workflow(session, "export", request(ExportRequest, **fields))
 
 
+main.add_command(cli_jobs.jobs)
+
+
 @main.group()
 def runs() -> None:
     """Everything that was done: list, show, search, compare, delete, export."""
@@ -140,6 +147,7 @@ def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
 @common
 def list_runs(session: Session, limit: int, **filters: str | None) -> None:
     """List the newest runs."""
+    session.settle()
     found = session.workspace.runs.list(**filters, limit=limit)
     if session.as_json:
         return show_json([run.model_dump(mode="json") for run in found])
@@ -153,6 +161,7 @@ def list_runs(session: Session, limit: int, **filters: str | None) -> None:
 @common
 def show_run(session: Session, run_id: str) -> None:
     """Show one run."""
+    session.settle()
     run = session.workspace.runs.get(run_id)
     if session.as_json:
         return show(run.model_dump_json(indent=1))
