@@ -25,6 +25,8 @@ _TOOLS = {
     "evaluate": "evaluate_model",
     "report": "write_report",
 }
+# What Layerwise can do is told without a tool; what there is, by one.
+_LOOKS = {"help": ANSWER, **dict.fromkeys(("list_methods", "list_models", "list_datasets"), "list_capabilities")}
 # Kinds of runs that hold what a question of that sort is about.
 _KINDS = {
     **dict.fromkeys(("top_layer", "bottom_layer", "layer", "agreement", "believe"), ("analysis",)),
@@ -39,10 +41,12 @@ def completed(steps: list[str], messages: Sequence[Any]) -> list[str]:
         steps: names of tools, or `ask` or `answer` alone.
         messages: the conversation; the turn has only begun.
     """
+    reading = read(messages[last_of_user(messages)].text)
+    if reading.goals and set(reading.goals) <= _LOOKS.keys():
+        return [_LOOKS[reading.goals[0]]]
     work = [step for step in steps if step in _TOOLS.values()]
     if not work and steps[0] != ASK:
         return steps
-    reading = read(messages[last_of_user(messages)].text)
     waiting = _waiting(messages)
     if waiting and reading.slots.named and (reading.bare or not reading.goals):
         return waiting  # the value that was asked for

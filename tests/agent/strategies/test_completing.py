@@ -48,6 +48,10 @@ def asked(before: str, chosen: list[str], now: str) -> list:
         (["compress_model"], first("which half of the layers can go?"), ["compress_model"]),
         ([ANSWER], first("train minilm on the Amazon reviews"), [ANSWER]),
         (["show_run"], first("train minilm on the Amazon reviews"), ["show_run"]),
+        # what is told without work
+        (["list_capabilities"], first("what can you do?"), [ANSWER]),
+        (["explain_method"], first("Which importance methods are there?"), ["list_capabilities"]),
+        (["explain_method"], first("What is Fisher information?"), ["explain_method"]),
         # the value that the last turn asked for
         (["plan_compression"], asked("make it smaller", [ASK], "keep 4 layers"), ["compress_model"]),
         (["plan_compression"], asked("shrink it", ["compress_model"], "keep 4 layers"), ["compress_model"]),
