@@ -164,12 +164,19 @@ def _size_beside(token: Token, passage: Passage, facts: Facts) -> Fact | None:
 
 
 def _claim(token: Token, passage: Passage, passages: Sequence[Passage]) -> Claim:
-    rest = {
-        each: bind(each, token, passage, passages)
-        for each in ("subject", "split", "method", "layer", "texts", "epoch", "size")
-    }
     return Claim(
-        token, passage, passages, _name(token, passage, passages), **rest, cited=cited_runs(token, passage, passages)
+        token,
+        passage,
+        passages,
+        name=_name(token, passage, passages),
+        subject=bind("subject", token, passage, passages),
+        split=bind("split", token, passage, passages),
+        method=bind("method", token, passage, passages),
+        layer=bind("layer", token, passage, passages),
+        texts=bind("texts", token, passage, passages),
+        epoch=bind("epoch", token, passage, passages),
+        size=bind("size", token, passage, passages),
+        cited=cited_runs(token, passage, passages),
     )
 
 

@@ -330,9 +330,9 @@ def _ranked(here: _Here, rank: float, from_last: float, found: Facts) -> None:
 
 
 def _fact(here: _Here, value: float, **more: Any) -> Fact:
-    about = {key: getattr(here, key) for key in _ABOUT}
-    named = here.setting or here.name not in MEASURED
-    return Fact(**{"value": value, "named": named, **about, **more})
+    about: dict[str, Any] = {key: getattr(here, key) for key in _ABOUT}
+    about["named"] = here.setting or here.name not in MEASURED
+    return Fact(value=value, **(about | more))
 
 
 def _text(text: str, here: _Here, found: Facts) -> None:
