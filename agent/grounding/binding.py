@@ -37,6 +37,7 @@ _JOINED = re.compile(
     re.IGNORECASE,
 )
 _AGAINST = re.compile(rf"(?:{_JOINED.pattern}|\s*(?:against|compared with|对比?)\s*)", re.IGNORECASE)
+_VERSUS = re.compile(r"\d ?(?:%|ms|MB)?\)? (?:vs\.?|versus) *$", re.IGNORECASE)
 _BASE = re.compile(
     r"(?:(?:\b(?:of|as|than|over|against|with|to|vs\.?|versus)|fast as)(?: the| its| an?)?\s*\**|(?:保留了?|是|为|比|相对于?|相当于)\s*\**)$",
     re.IGNORECASE,
@@ -51,6 +52,8 @@ class Bound(NamedTuple):
 def bind(dimension: Dimension, token: Token, passage: Passage, passages: Sequence[Passage]) -> Bound | None:
     """What the answer says of the number in that dimension; None when it says nothing."""
     here = [cue for cue in passage.cues if cue.dimension == dimension and _can_govern(cue, token, passage.text)]
+    if dimension == "subject" and _VERSUS.search(passage.text[: token.start]):
+        here = [cue for cue in here if cue.start >= token.end]  # what stands ahead is of the first of the two
     if paired := _paired(here, token, passage):
         return Bound(paired.values, True)
     start, end = clause_of(token, passage)

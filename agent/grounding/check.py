@@ -339,7 +339,7 @@ def _named(claim: Claim, fact: Fact) -> bool:
     name, method, token = claim.name, claim.method, claim.token
     few = len(token.text.strip("0")) < _TELLING
     bare = token.kind == "quantity" and few and not token.unit and "." not in token.text and token.low is None
-    of_layer = claim.layer is not None and not few
+    of_layer = claim.layer is not None and "." in token.text
     scored = fact.name == "score" and (of_layer if method is None else method.near or not bare)
     if name is None:
         return scored or not ((fact.named and few) or bare or fact.name in _ESSENTIAL)

@@ -108,7 +108,8 @@ def _about(claim: "Claim", fact: Fact) -> bool:
     """Whether the fact is of the kind that the sentence speaks of."""
     unit, name = claim.token.unit, claim.name
     if fact.name in _COUNTS:
-        return unit in PERCENT and name is not None and name.near and fact.name in name.values
+        of_result = fact.subject not in ASIDE
+        return unit in PERCENT and of_result and name is not None and name.near and fact.name in name.values
     if fact.named or fact.ratio or (claim.cited and fact.run and fact.run not in claim.cited):
         return False
     if fact.texts and claim.texts and ("one" if fact.texts == 1 else "several") not in claim.texts.values:

@@ -77,6 +77,7 @@ _RANKED = re.compile(
     r"|(?P<back>倒数)第?(?P<zh>[一二三四五六七八九\d])|(?:排名?|排在|位列|位居)第?(?P<zh2>[二三四五六七八九])",
     re.IGNORECASE,
 )
+_SHARED_UNIT = re.compile(r"\s*(?:→|->|vs\.?|versus)\s*\d[\d.,]*\s?(?P<unit>%|ms\b|MB\b)")  # "89.9 → 82.8 %"
 _IT = re.compile(r"\b(?:rank|put|plac|consider|rat|giv)\w* (?P<it>it)\b", re.IGNORECASE)
 _HEDGES = (
     ("under", r"(?:\b(?:nearly|almost|(?:just )?under|(?:less|fewer|lower) than|below|at most|not quite|up to)|接近|将近|不到|不足|低于|近)"),
@@ -132,10 +133,11 @@ def tokens(text: str, cell: bool = False) -> Iterator[Token]:
         if len(layers) > 2 or cell or _AFTER_LIST_WORD.search(free[: match.start()]):
             yield Token("list", match.start(), match.end(), match[0], layers=tuple(layers))
             free = _cut(free, match.start(), match.end())
-    ranges = []
+    ranges: list[Token] = []
     for match in (*_BRACKET.finditer(free), *_RANGE.finditer(free)):
         bracketed = match.re is _BRACKET
-        if bracketed or _RANGE_BEFORE.search(free[: match.start()]):
+        whole = cell and free.strip() == match[0].strip()  # of a column of intervals
+        if bracketed or whole or _RANGE_BEFORE.search(free[: match.start()]):
             taken = any(each.start <= match.start("low") < each.end for each in ranges)
             if taken or match["first"] not in (None, match["unit"]) or _float(match["low"]) > _float(match["high"]):
                 continue
@@ -154,6 +156,8 @@ def _float(number: str) -> float:
 def _digits(text: str) -> Iterator[Token]:
     for match in _NUMBER.finditer(text):
         unit = (match["unit"] or "").lower()
+        shared = _SHARED_UNIT.match(text, match.end()) if not unit and "." in match["number"] else None
+        unit = shared["unit"].lower() if shared else unit
         end = match.end("unit") if match["unit"] else match.end("number")
         hedge = _hedge(text, match.start(), end)
         yield Token(

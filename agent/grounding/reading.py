@@ -26,6 +26,7 @@ _SENTENCE = re.compile(r"(?<=[.!?])(?<!vs\.)(?<!e\.g\.)(?<!i\.e\.)(?<!approx\.)\
 _CLAUSE = re.compile(r"[;；，]|,(?!\d)|\s(?:while|whereas|but)\s|。|(?<=[\d%)\]BMs]) [-–—]+ ")
 
 
+_LAYER_HEAD = re.compile(r"[\s*]*(?:layer(?: index| number| #)?|层|层号|层索引)[\s*]*", re.IGNORECASE)
 _ITEM = re.compile(
     r"\s*(?:and |or |和)?[-+−]?\d+(?:\.\d+)?(?!\.?\d) ?(?:%|ms|MB|nats|x|×)?\s*(?:[,;.，；。]|$|\band\b)"
 )  # of a list of numbers
@@ -54,7 +55,7 @@ def read(answer: str, facts: Facts) -> list[Passage]:
     with_methods = [each.methods for each in facts.numbers] + [each.methods for each in facts.lists]
     methods = tuple(sorted({method for each in with_methods for method in each}))
     names = tuple(sorted({each.name for each in facts.numbers} - set(methods)))
-    return [
+    passages = [
         _passage(text[start:end], cell, methods, names)._replace(
             start=start,
             above=above,
@@ -64,6 +65,17 @@ def read(answer: str, facts: Facts) -> list[Passage]:
         )
         for start, end, above, cell, mark in _layout(text)
     ]
+    return [_of_layer_column(passage, passages) for passage in passages]
+
+
+def _of_layer_column(passage: Passage, passages: Sequence[Passage]) -> Passage:
+    """The passage; a bare number below "Layer" is the index of one."""
+    heads = [passages[above].text for above in passage.above] if passage.cell else []
+    if not (passage.text.strip(" *").isdigit() and any(_LAYER_HEAD.fullmatch(head) for head in heads)):
+        return passage
+    (token,) = passage.tokens
+    layer = token._replace(kind="layers", layers=(int(token.text),))
+    return passage._replace(tokens=(layer,), cues=(Cue("layer", layer.layers, token.start, token.end),))
 
 
 def _blank_quotes(answer: str, facts: Facts) -> str:

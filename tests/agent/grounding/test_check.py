@@ -248,3 +248,29 @@ def test_a_quantized_model_is_told_from_the_others(right: str, wrong: str) -> No
 def test_notes_on_other_things_name_no_method(word: str) -> None:
     assert not [cue for cue in cues(f"After {word} the loss is 0.3.", (), ()) if cue.dimension == "method"]
     assert {cue.values for cue in cues("By ablation 0.3.", (), ()) if cue.dimension == "method"} == {("ablation",)}
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("It is almost twice as fast.", "It is three times as fast."),  # 1.87
+        ("Half of the layers were removed.", "A third of the layers were removed."),
+        ("Latency falls by nearly half.", "Latency falls by a quarter."),  # 46 %
+        ("Three of the six layers are removed.", "Two of the six layers are removed."),
+        ("About a quarter of the disk size is saved: it is a quarter smaller.", "The model is half smaller on disk."),  # 23 %
+        ("By Fisher layer 3 ranks sixth.", "By Fisher layer 3 ranks fifth."),
+        ("Accuracy is over 88 %.", "Accuracy is over 91 %."),
+        ("Latency is under 12 ms for the dense model.", "Latency is under 10 ms for the dense model."),
+    ],
+)  # fmt: skip
+def test_numbers_in_words_and_bounds_are_claims(right: str, wrong: str) -> None:
+    assert left(right) == []
+    assert left(wrong) != []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["That is half the battle.", "Think twice.", "First of all, one of the runs was once repeated.", "It does not halve the latency."],
+)  # fmt: skip
+def test_idioms_are_no_claims(answer: str) -> None:
+    assert left(answer) == []
