@@ -11,21 +11,35 @@ from typing import Any, NamedTuple
 
 from agent.grounding.amounts import PERCENT, physical
 from agent.grounding.facts import ASIDE
-from agent.grounding.reading import Passage, Token
+from agent.grounding.numbers import Token
+from agent.grounding.reading import Passage
 from agent.grounding.words import Cue, Dimension
 
 _DIRECT = re.compile(
-    r"[\s*(（`]*(?:(?:of|for|by|in|on|with|under|at|per|the|its|their|a|an|this|that|all|test|more|each|的|在|个)[\s*]+|的|个)*",
+    r"[)）\]]?[\s*(（`]*(?:(?:of|for|by|in|on|with|under|at|per|the|its|their|a|an|this|that|all|test|more|each|的|在|个)[\s*]+|的|个)*",
     re.IGNORECASE,
 )
-COUNTS = {"examples", "epochs", "best_epoch", "evaluations", "seed", "cores", "rank"}  # whole numbers
+COUNTS = {
+    "examples",
+    "epochs",
+    "epoch",
+    "best_epoch",
+    "evaluations",
+    "seed",
+    "cores",
+    "rank",
+    "methods",
+    "texts",
+}  # whole numbers
 _WITH_UNIT = {"ms": {"latency_ms"}, "MB": {"disk_mb", "peak_memory_mb", "parameters"}}
 _JOINED = re.compile(
-    r"\s*\**\s*(?:,|and|or|&|/|、|，|和|与|及|vs\.?|versus|,\s*and)\s*\**\s*(?:by |the |第\s*)?", re.IGNORECASE
+    r"\s*\**\s*(?:,|and|or|&|\+|/|、|，|和|与|及|vs\.?|versus|,\s*and)\s*\**\s*(?:by |the |layers? |第\s*)?",
+    re.IGNORECASE,
 )
 _AGAINST = re.compile(rf"(?:{_JOINED.pattern}|\s*(?:against|compared with|对比?)\s*)", re.IGNORECASE)
+_VERSUS = re.compile(r"\d ?(?:%|ms|MB)?\)? (?:vs\.?|versus) *$", re.IGNORECASE)
 _BASE = re.compile(
-    r"(?:(?:\b(?:of|as|than|over|against|with|to)|fast as)(?: the| its| an?)?\s*\**|(?:保留了?|是|为|比|相对于?|相当于)\s*\**)$",
+    r"(?:(?:\b(?:of|as|than|over|against|with|to|vs\.?|versus)|fast as)(?: the| its| an?)?\s*\**|(?:保留了?|是|为|比|相对于?|相当于)\s*\**)$",
     re.IGNORECASE,
 )
 
@@ -38,9 +52,11 @@ class Bound(NamedTuple):
 def bind(dimension: Dimension, token: Token, passage: Passage, passages: Sequence[Passage]) -> Bound | None:
     """What the answer says of the number in that dimension; None when it says nothing."""
     here = [cue for cue in passage.cues if cue.dimension == dimension and _can_govern(cue, token, passage.text)]
+    if dimension == "subject" and _VERSUS.search(passage.text[: token.start]):
+        here = [cue for cue in here if cue.start >= token.end]  # what stands ahead is of the first of the two
     if paired := _paired(here, token, passage):
         return Bound(paired.values, True)
-    start, end = next(((a, b) for a, b in passage.clauses if a <= token.start < b), (0, len(passage.text)))
+    start, end = clause_of(token, passage)
     body = token.body or token.end
     after = [cue for cue in here if cue.start >= body and not cue.forward]
     before = [cue for cue in here if cue.end <= token.start and not _used_up(cue, token, passage)]
@@ -54,11 +70,15 @@ def bind(dimension: Dimension, token: Token, passage: Passage, passages: Sequenc
     direct = in_clause_after[:1] if any(_DIRECT.fullmatch(gap) for gap in gaps) else []
     if direct and _of_bracket(direct[0], token, passage):
         direct, in_clause_after = [], []
+    if counted and not direct and not in_clause_before and not in_clause_after:
+        beside = [*before[-1:], *after[:1]]  # "splits: 2104 train, 451 select, 455 test examples"
+        if beside:
+            return Bound(tuple(value for cue in beside for value in cue.values), False)
     for found, near in (
         (direct, True),
         (in_clause_before[-1:], True),
         (in_clause_after[:1], True),
-        (before[-1:], True),
+        (before[-1:], False),
         # a word far behind a number is more often that of another number
         (after[:1] if dimension not in ("subject", "name") else [], False),
     ):
@@ -66,15 +86,23 @@ def bind(dimension: Dimension, token: Token, passage: Passage, passages: Sequenc
             return Bound(_group(found[0], here, passage), near)
     for above in passage.above:
         inherited = [cue for cue in passages[above].cues if cue.dimension == dimension and not cue.forward]
+        if inherited and passage.cell:  # all that a head of a row or column names
+            return Bound(tuple(value for cue in inherited for value in cue.values), True)
         if inherited:
-            return Bound(_group(inherited[-1], inherited, passages[above]), passage.cell)
+            return Bound(tuple(value for cue in inherited for value in cue.values), False)
     return None
 
 
-def all_of(dimension: Dimension, passage: Passage, passages: Sequence[Passage]) -> set[Any]:
-    """Everything that the sentence, and what it stands under, names in that dimension."""
+def clause_of(token: Token, passage: Passage) -> tuple[int, int]:
+    """Where the clause of a number begins and ends."""
+    return next(((start, end) for start, end in passage.clauses if start <= token.start < end), (0, len(passage.text)))
+
+
+def all_of(dimension: Dimension, passage: Passage, passages: Sequence[Passage], forward: bool = True) -> set[Any]:
+    """Everything that the sentence, and what it stands under, names in that dimension; also by words of what follows."""
     near = [passage, *(passages[above] for above in passage.above)]
-    return {value for each in near for cue in each.cues if cue.dimension == dimension for value in cue.values}
+    cues = (cue for each in near for cue in each.cues if cue.dimension == dimension and (forward or not cue.forward))
+    return {value for cue in cues for value in cue.values}
 
 
 def _others_behind(token: Token, passage: Passage) -> list[int]:
@@ -127,11 +155,13 @@ def _used_up(cue: Cue, token: Token, passage: Passage) -> bool:
 
 def _can_govern(cue: Cue, token: Token, text: str) -> bool:
     """Whether a number with such a unit can be of what the cue names; a layer is not said of itself."""
-    if cue.dimension == "layer":
+    if cue.dimension in ("layer", "size"):
         return cue.start != token.start
     if cue.dimension != "name" or token.kind in ("layers", "list"):
         return True
     names = set(cue.values)
+    if token.spelt and "layers" in names:
+        return True
     if unit := physical(token):
         return bool(names & _WITH_UNIT[unit])
     if token.unit in PERCENT and "layers" in names:  # a share of them

@@ -14,9 +14,11 @@ from analyzers.run_ids import RUN_ID
 from knowledge.comparison import ranks
 
 # Subjects that an answer has to name: what was considered, or measured on the way, and is not the result.
-ASIDE = ("alternative", "curve", "epoch")
+ASIDE = ("alternative", "curve", "epoch", "expected")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _BY_METHOD = ("scores", "methods", "fidelity", "units", "stability", "curves", "tau")  # keys below are methods
+SMALL = ("compressed", "healed", "quantized", "exported")
+_SAME = {"planned": "compressed", "predicted": "expected", "measured": None}  # subjects of records by another name
 _LISTS = {
     "remove": "removed", "removed": "removed", "keep": "kept", "kept": "kept",
     "most_important_first": "order", "consensus": "order", "ranks": "ranks",
@@ -33,6 +35,7 @@ _KEYS: dict[str, dict[str, Any]] = {
     "select": {"split": "select", "name": "metric"},
     "test": {"split": "test", "name": "metric"},
     "train": {"split": "train"},
+    "train_loss": {"split": "train", "name": "loss"},
     "predicted": {"subject": "compressed"},
     "prediction": {"subject": "compressed"},
     "dense_latency_ms": {"subject": "dense", "name": "latency_ms", "unit": "ms"},
@@ -70,9 +73,16 @@ class Fact(Record):
     split: str | None = None
     ratio: bool = False  # of two models, as it was measured
     of: str = ""  # the measurement that a number of examples belongs to
+    texts: int | None = None  # at once, of a measured time
+    epoch: int | None = None
+    removed: tuple[int, ...] | None = None  # the layers that the model it was measured with is without
+    kept: int | None = None  # layers that it has left
     named: bool = False  # supports only a number that stands with its name
     run: str | None = None
     path: str = ""
+
+
+_ABOUT = [key for key in Fact.model_fields if key not in ("value", "low", "high", "of", "named")]
 
 
 class Layers(Record):
@@ -121,8 +131,29 @@ def facts_of(texts: Iterable[str], runs: Iterable[Run] = (), said: str = "") -> 
     first: dict[Any, Fact] = {}
     for each in kept:
         first.setdefault(_key(each), each)
-    numbers = list(first.values())
+    removed = {each.run: each.layers for each in found.lists if each.what == "removed" and each.subject not in ASIDE}
+    numbers = [*_completed(list(first.values()), removed)]
     return found._replace(numbers=numbers, sizes=sorted((abs(each.value), i) for i, each in enumerate(numbers)))
+
+
+def _completed(numbers: list[Fact], removed: dict[str | None, tuple[int, ...]]) -> Iterator[Fact]:
+    """The facts, those of a model without some layers with the count of those left, and of each accuracy its error rate."""
+    layers = {fact.run: int(fact.value) for fact in numbers if fact.name == "layers"}
+    for fact in numbers:
+        if fact.path == "result.parameters" and fact.subject is None:
+            fact = fact.model_copy(update={"subject": "dense"})
+        if fact.removed is None and fact.subject in SMALL:
+            fact = fact.model_copy(update={"removed": removed.get(fact.run)})
+        if fact.removed is not None and fact.run in layers:
+            fact = fact.model_copy(update={"kept": layers[fact.run] - len(fact.removed)})
+        yield fact
+        if fact.name == "speedup" and fact.ratio:  # "78 % faster"
+            bounds = {key: None if at is None else at - 1 for key, at in (("low", fact.low), ("high", fact.high))}
+            yield fact.model_copy(update={"value": fact.value - 1, "path": f"{fact.path} - 1", **bounds})
+        if fact.name == "accuracy" and not fact.ratio:
+            low, high = (None if each is None else 1 - each for each in (fact.high, fact.low))
+            yield fact.model_copy(update={"value": 1 - fact.value, "low": low, "high": high, "name": "error", "named": True,
+                                           "path": f"1 - {fact.path}"})  # fmt: skip
 
 
 def _key(fact: Fact) -> tuple[Any, ...]:
@@ -143,6 +174,10 @@ class _Here(NamedTuple):
     ratio: bool = False
     setting: bool = False
     metric: str = ""
+    texts: int | None = None
+    epoch: int | None = None
+    removed: tuple[int, ...] | None = None
+    kept: int | None = None
     runs: tuple[str, ...] = ()  # of a comparison: lists below have one item a run
 
     def below(self, key: str, parent: str) -> "_Here":
@@ -185,6 +220,15 @@ class _Here(NamedTuple):
         layer = document.get("layer", document.get("index"))
         if isinstance(layer, int):
             here = here._replace(layer=layer)
+        if isinstance(document.get("epoch"), int):
+            here = here._replace(epoch=document["epoch"])
+        if texts := re.search(r"(\d+) texts?\b", str(document.get("conditions", ""))):
+            here = here._replace(texts=int(texts[1]))
+        removed = (
+            document.get("remove") if "select" in document else document.get("removed") if "loss" in document else None
+        )
+        if isinstance(removed, list):
+            here = here._replace(removed=tuple(removed))
         method = document.get("method")
         if isinstance(method, str):
             here = here._replace(methods=(method,))
@@ -195,7 +239,7 @@ class _Here(NamedTuple):
             ratio = bool(of_dense)
             measured = str(document["name"]).removesuffix("_ratio") if ratio else str(document["name"])
             split, unit = document.get("split"), document.get("unit") or ""
-            here = here._replace(subject=name, name=measured, ratio=ratio, split=split, unit=unit)
+            here = here._replace(subject=_SAME.get(name, name), name=measured, ratio=ratio, split=split, unit=unit)
         elif "values" in document and "name" in document:
             here = here._replace(name=str(document["name"]), setting=True)
         return here
@@ -209,13 +253,19 @@ def _walk(value: Any, here: _Here, found: Facts, key: str = "") -> None:
             found.numbers.append(_fact(here, float(value)))
         case str():
             _text(value, here, found)
+            if key == "conditions" and here.texts:
+                found.numbers.append(_fact(here._replace(name="texts", unit="", ratio=False), here.texts, named=True))
         case dict():
             _document(value, here.of(value), found, key)
         case list() if key in _LISTS and all(isinstance(each, int) for each in value):
             found.lists.append(Layers(layers=tuple(value), what=_LISTS[key], methods=here.methods,
                                       subject=here.subject, run=here.run, path=here.path))  # fmt: skip
+            if _LISTS[key] == "order" and not here.methods:
+                for place, layer in enumerate(value):
+                    of_all = here._replace(methods=("consensus",), layer=layer, path=f"{here.path}[{place}]")
+                    _ranked(of_all, place + 1, len(value) - place, found)
             name = {"removed": "layers_removed", "kept": "layers_kept"}.get(_LISTS[key])
-            if name and here.subject not in ASIDE:
+            if name:
                 found.numbers.append(_fact(here._replace(name=name), len(value)))
         case list():
             if key in ("layers", "epochs"):
@@ -226,20 +276,27 @@ def _walk(value: Any, here: _Here, found: Facts, key: str = "") -> None:
 
 
 def _document(value: dict[str, Any], here: _Here, found: Facts, key: str) -> None:
+    if "epoch" in value:
+        found.numbers.append(
+            _fact(here._replace(name="epoch", path=here.path + ".epoch", subject=None), value["epoch"])
+        )
     skipped = {"layer", "index", "rank", "epoch", "similarity", "run", "id", "subject", "split", "unit", "runs"}
     if isinstance(value.get("value"), int | float) and "low" in value:
         where = here.path + ".value"
-        estimate = Fact(value=value["value"], low=value["low"], high=value["high"], unit=here.unit, name=here.name,
-                        methods=here.methods, layer=here.layer, subject=here.subject, split=here.split,
-                        ratio=here.ratio, run=here.run, path=where)  # fmt: skip
+        estimate = _fact(here._replace(path=where), value["value"], low=value["low"], high=value["high"], named=False)
         found.numbers.append(estimate)
         skipped |= {"value", "low", "high"}
         if value.get("n"):
             counted = here._replace(name="examples", path=here.path + ".n", unit="", ratio=False)
-            found.numbers.append(_fact(counted, value["n"]).model_copy(update={"of": here.name}))
+            found.numbers.append(_fact(counted, value["n"], of=here.name))
+            if here.name == "accuracy" and not here.ratio:
+                found.numbers.append(
+                    _fact(counted._replace(name="right", path=here.path + ".right"), round(value["value"] * value["n"]))
+                )
             skipped.add("n")
     scores = value.get("scores")
     if isinstance(scores, dict):  # of a record; a tool's result has a list for each method
+        found.numbers.append(_fact(here._replace(name="methods", path=f"{here.path}.scores"), len(scores)))
         for method, of_layers in scores.items():
             _ranks(method, of_layers, here, found)
     elif isinstance(scores, list):
@@ -257,18 +314,25 @@ def _ranks(method: str, scores: list[dict[str, Any]], here: _Here, found: Facts)
     ordered = sorted(parsed, key=lambda score: score.layer)
     of_method = ranks(parsed)
     path = f"{here.path}.scores.{method}".lstrip(".")
-    for score, rank in zip(ordered, of_method, strict=True):
-        found.numbers.append(Fact(value=rank, name="rank", methods=(method,), layer=score.layer, named=True, run=here.run,
-                                  path=f"{path}[{score.layer}] rank"))  # fmt: skip
+    from_last = ranks([each.model_copy(update={"value": -each.value}) for each in parsed])
+    for score, rank, last in zip(ordered, of_method, from_last, strict=True):
+        _ranked(
+            here._replace(methods=(method,), layer=score.layer, path=f"{path}[{score.layer}] rank"), rank, last, found
+        )
     order = tuple(score.layer for score in sorted(ordered, key=lambda score: -score.value))
     found.lists.append(Layers(layers=order, what="order", methods=(method,), run=here.run, path=path))
     found.lists.append(Layers(layers=tuple(of_method), what="ranks", methods=(method,), run=here.run, path=path))
 
 
-def _fact(here: _Here, value: float) -> Fact:
-    named = here.setting or here.name not in MEASURED
-    return Fact(value=value, unit=here.unit, name=here.name, methods=here.methods, layer=here.layer, subject=here.subject,
-                split=here.split, ratio=here.ratio, named=named, run=here.run, path=here.path)  # fmt: skip
+def _ranked(here: _Here, rank: float, from_last: float, found: Facts) -> None:
+    found.numbers.append(_fact(here._replace(name="rank"), rank, named=True))
+    found.numbers.append(_fact(here._replace(name="last_rank", path=f"{here.path} from last"), from_last, named=True))
+
+
+def _fact(here: _Here, value: float, **more: Any) -> Fact:
+    about: dict[str, Any] = {key: getattr(here, key) for key in _ABOUT}
+    about["named"] = here.setting or here.name not in MEASURED
+    return Fact(value=value, **(about | more))
 
 
 def _text(text: str, here: _Here, found: Facts) -> None:

@@ -1,12 +1,13 @@
 """An answer as passages: its sentences and cells, each with the numbers and the cues in it and what it stands under."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
 from agent.grounding.facts import Facts
+from agent.grounding.numbers import Token, tokens
 from agent.grounding.words import Cue, cues, pattern
 from analyzers.run_ids import RUN_ID
 
@@ -15,65 +16,22 @@ _NAMES = re.compile(
     r"|\b(?:demo|csv|jsonl|parquet|hf|gguf|amazon|ollama|openai):[^\s`,;)，；）。]+"
     r"|(?<![\w.])(?:~|\.{0,2})/[\w./-]*\w"
     r"|(?<![\w.])(?:[a-z_.][\w./-]*[-/_])[\w./-]*\w"  # bert-base-uncased, org/model-2, but not 3.1e-7 or 12ms/text
-    r"|\b[a-z]+\d[\w.]*"  # f1, smollm2
+    r"|\b(?!L\d+\b)[a-z]+\d[\w.]*"  # f1, smollm2
     r"|\b(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{8,64}\b",  # checksums
     re.IGNORECASE | re.ASCII,
 )
 _LIST_MARK = re.compile(r"^\s*\d+[.)]\s", re.MULTILINE)
 _BULLET = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s")
 _SENTENCE = re.compile(r"(?<=[.!?])(?<!vs\.)(?<!e\.g\.)(?<!i\.e\.)(?<!approx\.)\s+|(?<=[。！？])")
-_CLAUSE = re.compile(r"[;；，]|,(?!\s?\d)|\s(?:while|whereas|but)\s|。")
-_D = r"[-+−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[-+]?\d+)?"
-_UNIT = (
-    r"%|percent(?:age)?(?: points?)?\b|points?\b|pp\b|个?百分点|k\b|thousand\b|M\b|million\b|G\b|billion\b|万|亿|×|x\b|times\b|-?fold\b"
-    r"|倍|(?:ms|milliseconds?)\b|毫秒|(?:s|seconds?)\b|秒|(?:MB|megabytes?)\b|(?:st|nd|rd|th)\b"
-)
-_NUMBER = re.compile(
-    rf"(?<![\w.,])(?P<number>{_D})(?: ?(?P<unit>{_UNIT}))?"
-    rf"(?P<interval>(?: for \d+ texts)?(?:\s?[^\s\d,，;；|.。:：()（）\[\]]{{1,16}}){{0,3}}?[\s*]*(?:[\[(（]|, *(?=CI\b|confidence|置信|区间))(?:[^\d\])）]{{0,24}}|95 ?%[^\d\])）]{{0,24}})(?P<low>{_D}) ?%?(?: ?(?:to|and|–|—|-|,|至|到|~) ?)"
-    rf"(?P<high>{_D}) ?%?(?: ?(?:ms|MB|nats|M|×))?[\])）])?",
-    re.IGNORECASE | re.ASCII,
-)
-_RANGE = re.compile(
-    rf"(?<![\w.,])(?P<low>{_D}) ?(?:%|ms|MB)? ?(?:to|and|–|至|到) ?(?P<high>{_D})(?: ?(?P<unit>%|percent\b|ms\b|MB\b))?",
-    re.IGNORECASE | re.ASCII,
-)
-_RANGE_BEFORE = re.compile(
-    r"(?:between|interval|range[sd]?(?: from)?|区间|介于|范围)(?:[^\d.;。；]{0,16})$", re.IGNORECASE
-)
-_INTERVALS = re.compile(r"interval|\bCIs?\b|区间", re.IGNORECASE)
-_JOIN = r"\s*\**\s*(?:,|and|or|&|、|，|和|与|及|或|,\s*and)\s*\**\s*"
-_INTS = rf"\d{{1,3}}(?:{_JOIN}\d{{1,3}})*(?!\d|\.\d|%|,\d| ?(?:%|ms|MB|times|x\b|points|percent))"
-_LAYERS = re.compile(
-    rf"\b(?:layers?|blocks?)\s*(?:numbers?\s*|indices\s*|#)?\**\s*(?P<list>{_INTS})"
-    r"(?P<to>\s*(?:to|through|–|-)\s*\d{1,3}(?![\d.]))?",
-    re.IGNORECASE,
-)
-_CHINESE_LAYERS = re.compile(
-    rf"第\s*\**\s*(?P<list>{_INTS})(?P<to>\s*(?:–|-|至|到)\s*(?:第\s*)?\d{{1,3}})?\s*\**\s*层"
-    r"(?:(?:、|和|与|及)\s*第\s*\**\s*\d{1,3}\s*\**\s*层)*"
-)
-_BARE_LIST = re.compile(
-    rf"(?<![\w.,\[])\d{{1,3}}(?:{_JOIN}\d{{1,3}})+(?!\d|\.\d|%|,\d| ?(?:%|ms|MB|times|[xMG]\b|points|percent))"
-)
-_AFTER_LIST_WORD = re.compile(
-    r"(?:first|last|order|keeps?|kept|keeping|remov\w+|drop\w*|important|保留|去掉|重要|名次|[:：>])[^\d.;。；]{0,12}$",
-    re.IGNORECASE,
-)
+_CLAUSE = re.compile(r"[;；，]|,(?!\d)|\s(?:while|whereas|but)\s|。|(?<=[\d%)\]BMs]) [-–—]+ ")
 
 
-class Token(NamedTuple):
-    """One number, or a list of layers, as it is written."""
-
-    kind: str  # quantity, range, layers, list
-    start: int  # in the passage
-    end: int
-    text: str
-    unit: str = ""
-    low: str | None = None
-    high: str | None = None
-    layers: tuple[int, ...] = ()
-    body: int = 0  # where the number and its unit end, and an interval may begin
+_LAYER_HEAD = re.compile(r"[\s*]*(?:layer(?: index| number| #)?|层|层号|层索引)[\s*]*", re.IGNORECASE)
+_ITEM = re.compile(
+    r"\s*(?:and |or |和)?[-+−]?\d+(?:\.\d+)?(?!\.?\d) ?(?:%|ms|MB|nats|x|×)?\s*(?:[,;.，；。]|$|\band\b)"
+)  # of a list of numbers
+_LAYER_NOUN = re.compile(r"[ *-]*(?:transformer |encoder )?(?:layers?|blocks?)\b|\**个?层", re.IGNORECASE)
+_ELLIPTIC = re.compile(r"\b(?:at|with) (?:only |just |all )?$", re.IGNORECASE)  # "at six layers ...; at five, ..."
 
 
 class Passage(NamedTuple):
@@ -85,6 +43,8 @@ class Passage(NamedTuple):
     above: tuple[int, ...]  # passages that say what this one is about, the nearest first
     cell: bool = False  # of a table
     line: int = 0
+    paragraph: int = 0
+    mark: int | None = None  # of a numbered list
 
 
 def read(answer: str, facts: Facts) -> list[Passage]:
@@ -95,12 +55,27 @@ def read(answer: str, facts: Facts) -> list[Passage]:
     with_methods = [each.methods for each in facts.numbers] + [each.methods for each in facts.lists]
     methods = tuple(sorted({method for each in with_methods for method in each}))
     names = tuple(sorted({each.name for each in facts.numbers} - set(methods)))
-    return [
+    passages = [
         _passage(text[start:end], cell, methods, names)._replace(
-            start=start, above=above, line=answer.count("\n", 0, start)
+            start=start,
+            above=above,
+            line=answer.count("\n", 0, start),
+            paragraph=answer.count("\n\n", 0, start),
+            mark=mark,
         )
-        for start, end, above, cell in _layout(text)
+        for start, end, above, cell, mark in _layout(text)
     ]
+    return [_of_layer_column(passage, passages) for passage in passages]
+
+
+def _of_layer_column(passage: Passage, passages: Sequence[Passage]) -> Passage:
+    """The passage; a bare number below "Layer" is the index of one."""
+    heads = [passages[above].text for above in passage.above] if passage.cell else []
+    if not (passage.text.strip(" *").isdigit() and any(_LAYER_HEAD.fullmatch(head) for head in heads)):
+        return passage
+    (token,) = passage.tokens
+    layer = token._replace(kind="layers", layers=(int(token.text),))
+    return passage._replace(tokens=(layer,), cues=(Cue("layer", layer.layers, token.start, token.end),))
 
 
 def _blank_quotes(answer: str, facts: Facts) -> str:
@@ -113,9 +88,9 @@ def _blank_quotes(answer: str, facts: Facts) -> str:
     return text
 
 
-def _layout(text: str) -> Iterator[tuple[int, int, tuple[int, ...], bool]]:
-    """Start, end, what stands above, and whether it is a cell, of each sentence and each cell of a table."""
-    header: list[int] = []
+def _layout(text: str) -> Iterator[tuple[int, int, tuple[int, ...], bool, int | None]]:
+    """Start, end, what stands above, whether it is a cell, and its number in a list, of each sentence and each cell of a table."""
+    header: list[int | None] = []
     lead: list[int] = []  # the sentences of the last line that introduces what follows it
     before: list[int] = []  # sentences of this paragraph
     count = position = 0
@@ -130,16 +105,16 @@ def _layout(text: str) -> Iterator[tuple[int, int, tuple[int, ...], bool]]:
         if bare.startswith("|"):
             if re.fullmatch(r"[|\s:-]+", bare):
                 continue
-            cells = [
-                (match.start() + start, match.end() + start)
-                for match in re.finditer(r"[^|\n]+", line)
-                if match[0].strip()
-            ]
-            row = list(range(count, count + len(cells)))
-            for column, (first, last) in enumerate(cells):
-                above = [header[column]] if header and column < len(header) else []
-                yield first, last, (*([row[0]] if column else []), *above), True
-            count += len(cells)
+            edges = [match.end() for match in re.finditer(r"\|", line)]
+            row: list[int | None] = []  # the passage of each column; None where a cell is blank
+            for first, last in pairwise([*edges, *([] if bare.endswith("|") else [len(line) + 1])]):
+                filled = bool(line[first : last - 1].strip())
+                if filled:
+                    heads = [row[0] if row else None, header[len(row)] if len(row) < len(header) else None]
+                    above = tuple(each for each in heads if each is not None)
+                    yield start + first, start + last - 1, above, True, None
+                row.append(count if filled else None)
+                count += filled
             header = header or row
             continue
         header = []
@@ -154,7 +129,8 @@ def _layout(text: str) -> Iterator[tuple[int, int, tuple[int, ...], bool]]:
         for match in [*_SENTENCE.finditer(line, at), None]:
             stop = match.start() if match else len(line)
             if line[at:stop].strip():
-                yield start + at, start + stop, (*reversed(before), *reversed(lead)), False
+                number = int(re.sub(r"\D", "", mark[0])) if mark and not sentences else None
+                yield start + at, start + stop, (*reversed(before), *reversed(lead)), False, number
                 sentences.append(count)
                 before.append(count)
                 count += 1
@@ -174,40 +150,45 @@ def _passage(text: str, cell: bool, methods: tuple[str, ...], names: tuple[str, 
     named = cues(text, methods, names)
     blank = RUN_ID.sub(lambda match: " " * len(match[0]), text)
     blank = _NAMES.sub(lambda match: " " * len(match[0]) if re.search(r"\d", match[0]) else match[0], blank)
-    tokens = sorted(_tokens(blank, cell), key=lambda token: token.start)
-    named += [Cue("layer", token.layers, token.start, token.end) for token in tokens if token.kind == "layers"]
+    found = sorted(tokens(blank, cell), key=lambda token: token.start)
+    named += [Cue("layer", token.layers, token.start, token.end) for token in found if token.kind == "layers"]
+    counted = any(_LAYER_NOUN.match(blank, token.end) for token in found if token.kind == "quantity")
+    found = [token for token in found if counted or not _is_elliptic(token, blank)]
+    named += [_size(token, blank, named) for token in found if _counts_layers(token, blank)]
     inside = [match.span() for match in re.finditer(r"[\[(（][^\])）]*[\])）]", blank)]
+    inside += [(token.start, token.end) for token in found]
     cuts = [each for each in _CLAUSE.finditer(blank) if not any(a < each.start() < b for a, b in inside)]
+    cuts = [each for each in cuts if not _ITEM.match(blank, each.end())]
     edges = [0, *(each.end() for each in cuts), len(text)]
     clauses = tuple(pairwise(edges))
-    return Passage(blank, 0, tuple(tokens), tuple(sorted(named, key=lambda cue: cue.start)), clauses, (), cell)
+    found = [token for token in found if not _idiom(token, clauses, named)]
+    return Passage(blank, 0, tuple(found), tuple(sorted(named, key=lambda cue: cue.start)), clauses, (), cell)
 
 
-def _tokens(text: str, cell: bool) -> Iterator[Token]:
-    free = text
-    for match in (*_LAYERS.finditer(text), *_CHINESE_LAYERS.finditer(text)):
-        first = match.start("list")
-        layers = [int(each) for each in re.findall(r"\d+", text[first : match.end()])]
-        if match["to"]:
-            layers = [*layers[:-2], *range(layers[-2], layers[-1] + 1)]
-        yield Token("layers", first, match.end(), text[first : match.end()], layers=tuple(layers))
-        free = _cut(free, match.start(), match.end())
-    for match in _BARE_LIST.finditer(free):
-        layers = [int(each) for each in re.findall(r"\d+", match[0])]
-        if len(layers) > 2 or cell or _AFTER_LIST_WORD.search(free[: match.start()]):
-            yield Token("list", match.start(), match.end(), match[0], layers=tuple(layers))
-            free = _cut(free, match.start(), match.end())
-    for match in _RANGE.finditer(free):
-        ahead = free[: match.start()]
-        if _RANGE_BEFORE.search(ahead) or (_INTERVALS.search(ahead) and re.search(r"[\[(（]$", ahead)):
-            low, high = match["low"], match["high"]
-            yield Token("range", match.start(), match.end(), match[0], (match["unit"] or "").lower(), low, high)
-            free = _cut(free, match.start(), match.end())
-    for match in _NUMBER.finditer(free):
-        unit = (match["unit"] or "").lower()
-        yield Token("quantity", match.start(), match.end(), match["number"], unit, match["low"], match["high"],
-                    body=match.end("unit") if match["unit"] else match.end("number"))  # fmt: skip
+def _idiom(token: Token, clauses: Iterable[tuple[int, int]], named: Iterable[Cue]) -> bool:
+    """Whether "half" or "twice" stands in a clause that names nothing measured: half the battle, think twice."""
+    if not token.spelt or token.unit not in ("%", "times"):
+        return False
+    start, end = next((a, b) for a, b in clauses if a <= token.start < b)
+    return not any(cue.dimension == "name" and start <= cue.start < end for cue in named)
 
 
-def _cut(text: str, start: int, end: int) -> str:
-    return text[:start] + " " * (end - start) + text[end:]
+def _size(token: Token, text: str, named: Sequence[Cue]) -> Cue:
+    """Of how many layers a model is said to be, or to be without."""
+    said = [cue for cue in named if cue.dimension == "say" and cue.values[0] in ("removed", "kept")]
+    before = [cue for cue in said if cue.end <= token.start and not re.search(r"\d|[;；]", text[cue.end : token.start])]
+    after = [cue for cue in said if token.end <= cue.start < token.end + 24]
+    near = (before[-1:] or after[:1]) and str((before[-1:] or after[:1])[0].values[0])
+    less = re.match(r"[ *]*(?:layers? )?(?:less|fewer)\b", text[token.end :])
+    return Cue("size", (("removed" if less else near or "kept", int(token.text)),), token.start, token.end)
+
+
+def _counts_layers(token: Token, text: str) -> bool:
+    if token.kind != "quantity" or token.unit or not token.text.isdigit():
+        return False
+    return bool(_LAYER_NOUN.match(text, token.end)) or _is_elliptic(token, text)
+
+
+def _is_elliptic(token: Token, text: str) -> bool:
+    noun = _LAYER_NOUN.match(text, token.end)
+    return token.spelt and not token.unit and not noun and bool(_ELLIPTIC.search(text[: token.start]))

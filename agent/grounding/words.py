@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import yaml
 
+from agent.grounding.numbers import NAMED
 from analyzers.run_ids import RUN_ID
 from knowledge.notes import methods as noted_methods
 from knowledge.notes import names as notes
@@ -14,18 +15,24 @@ from knowledge.notes import note
 from prompts import load
 from tools.wording import title
 
-Dimension = Literal["name", "subject", "split", "method", "layer", "run", "say"]
+Dimension = Literal["name", "subject", "split", "method", "layer", "run", "say", "texts", "epoch", "size"]
 _TABLES: dict[Dimension, str] = {
     "name": "names",
     "subject": "subjects",
     "split": "splits",
     "method": "methods",
     "say": "layers",
+    "texts": "texts",
 }
-_FROM_TO = re.compile(
-    r"(?P<first>from|从|由) ?(?=[\d.,]+ ?[^\s\d]{0,12}[^.;。；\d]{0,24}?(?:\[[^\]]*\] ?)?(?P<second>\bto|到|至|升到|降到|降至) ?[\d])",
+_EPOCH = re.compile(
+    rf"\bepochs? #?(?P<after>\d+)\b(?!\.\d)(?: (?:and|to|through) (?P<second>\d+)\b(?!\.\d))?|\b(?P<word>{'|'.join(NAMED)}|\d+(?:st|nd|rd|th)) epoch\b|第 ?(?P<zh>\d+|[一二三四五六七八九十]) ?轮",
     re.IGNORECASE,
 )
+_FROM_TO = re.compile(
+    r"(?P<first>from|从|由) ?(?=[\d.,]+ ?[^\s\d]{0,12}[^.;。；\d]{0,24}?(?:\[[^\]]*\] ?)?(?P<second>\bto|到|至|升到|降到|降至) ?(?:about |around |roughly |just |only |~|约|大约)?[\d])",
+    re.IGNORECASE,
+)
+_ARROW = re.compile(r"(?<![\d.,])(?=\d[\d.,]*\s?[^\s\d]{0,8}\s*(?P<second>→|->|=>|⇒|➔|➜))")
 
 
 class Cue(NamedTuple):
@@ -66,8 +73,15 @@ def cues(text: str, methods: Iterable[str], names: Iterable[str]) -> list[Cue]:
         found += _matches(dimension, text, patterns)
     found += [cue._replace(forward=True) for cue in _matches("subject", text, _table("forward"))]
     found += [Cue("run", (each[0],), each.start(), each.end()) for each in RUN_ID.finditer(text)]
+    for each in _EPOCH.finditer(text):
+        written = [group.lower() for group in each.groups() if group]
+        numbers = tuple(NAMED[one] if one in NAMED else int(re.sub(r"\D", "", one)) for one in written)
+        found.append(Cue("epoch", numbers, each.start(), each.end()))
+    small = ("healed", "compressed", "quantized", "model", "exported")
+    for each in _ARROW.finditer(text):
+        found.append(Cue("subject", ("dense", "compressed"), each.start(), each.start(), True))
+        found.append(Cue("subject", small, each.start("second"), each.end("second"), True))
     for each in _FROM_TO.finditer(text):
-        small = ("healed", "compressed", "quantized", "model", "exported")
         # what is healed or compressed further comes from the compressed model
         found.append(Cue("subject", ("dense", "compressed"), each.start("first"), each.end("first"), True))
         found.append(Cue("subject", small, each.start("second"), each.end("second"), True))

@@ -16,7 +16,8 @@ _NO_CLAIM = re.compile(
 )
 _NUMBER = re.compile(r"(?<![\w.])(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e-?\d+)?(?!\d)")
 _SET = re.compile(
-    r"(?:layers? |第 ?)\**\d+(?:(?:, | and |、|, and )\d+)+|(?:keep|保留) (?:layers )?\d+(?:, \d+)+|removes \d+(?:, \d+)+|去掉 \d+(?:, \d+)+"
+    r"(?:layers?:? |第 ?)\**\d+(?:(?:, | and |、|, and )\d+)+|(?:keep|保留) (?:layers )?\d+(?:, \d+)+|removes \d+(?:, \d+)+|去掉 \d+(?:, \d+)+|\[\d+(?:, \d+)+\]",
+    re.IGNORECASE,
 )
 
 
@@ -42,7 +43,9 @@ def mutations(answer: str, dice: random.Random) -> Iterator[Mutation]:
         if _speaks_of_values(answer, match.start()):
             yield _put("layer", answer, match.start(), match.end(), str(other))
     for match in re.finditer(rf"\b(?:{'|'.join(METHODS)})\b", answer):
-        other = dice.choice([each for each in METHODS if each != match[0]])
+        line = _line(answer, match.start())
+        others = [each for each in METHODS if each.lower() not in line.lower()]  # "Fisher and Fisher agree" is no claim
+        other = dice.choice(others or [each for each in METHODS if each != match[0]])
         if _speaks_of_values(answer, match.start()):
             mutation = _put("method", answer, match.start(), match.end(), other)
             if not _said_already(answer, mutation.text, match.start()):  # e.g. of two pairs with the same tau
@@ -95,8 +98,12 @@ def _one_set(answer: str, first: tuple[int, int], second: tuple[int, int]) -> bo
 
 def _speaks_of_values(answer: str, position: int) -> bool:
     """Whether a measured number stands in the same line."""
+    return bool(re.search(r"\d\.\d", _line(answer, position)))
+
+
+def _line(answer: str, position: int) -> str:
     start, end = answer.rfind("\n", 0, position) + 1, answer.find("\n", position)
-    return bool(re.search(r"\d\.\d", answer[start : end if end >= 0 else None]))
+    return answer[start : end if end >= 0 else None]
 
 
 def _said_already(answer: str, text: str, position: int) -> bool:

@@ -1,24 +1,35 @@
-"""Good answers pass, wrong ones are caught: rates over all mutations of the planner's answers and of free-form ones."""
+"""Good answers pass, wrong ones are caught: rates over the planner's answers, free-form ones, and wording not tuned for.
+
+`wording.json` holds answers about the runs of `demo_runs.json` (recorded from a real demo). Its part says how the check met
+them: "dev" was looked at while the check was written, "holdout" (chosen by the SHA-256 of the text, half of those written
+first) was only counted until the check was done (20 of 69 refused) and mended for five of these after it, "model" is what Qwen2.5-Coder-1.5B said of these runs, labelled by hand.
+"""
 
 import json
 import random
 from collections import Counter
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from agent.grounding import Facts, check, facts_of
 from agent.planner.answers import render
+from analyzers.records import Run
 from knowledge.runs import RunStore
 from tests.agent.grounding.answers import FREE_FORM
-from tests.agent.grounding.mutations import mutations
+from tests.agent.grounding.mutations import Mutation, mutations
 from tests.sample_runs import evaluation_run, story
 from tools.facts import facts
 
 SEED = 0
-CAUGHT, REFUSED = 0.98, 0.02  # at least, at most
+TRIED = 60  # of the mutations of a kind, drawn by the seed; of all of them the rate is the same within about a point
+HERE = Path(__file__).parent
+STORE = RunStore(Path("/nowhere"), embedder_folder=None)
 RUNS = [*story(), evaluation_run()]
-TOLD = {run.kind: json.loads(json.dumps(facts(run, RunStore(Path("/nowhere"), embedder_folder=None)))) for run in RUNS}
+TOLD = {run.kind: json.loads(json.dumps(facts(run, STORE))) for run in RUNS}
 METHODS = list(TOLD["analysis"]["result"]["methods"])
 NOTE = {
     "name": "x",
@@ -44,42 +55,67 @@ ANSWERS: list[tuple[str, dict[str, Any]]] = [
 
 
 @cache
-def known() -> Facts:
+def known(part: str = "own") -> Facts:
     """All runs at once: the more facts there are, the more a wrong number may find one by chance."""
-    return facts_of([json.dumps(each) for each in TOLD.values()], RUNS)
+    if part == "own":
+        return facts_of([json.dumps(each) for each in TOLD.values()], RUNS)
+    runs = [Run.model_validate(each) for each in json.loads((HERE / "demo_runs.json").read_text(encoding="utf-8"))]
+    return facts_of([json.dumps(facts(run, STORE)) for run in runs], runs)
 
 
 @cache
-def good_answers() -> list[str]:
-    languages: tuple[Any, ...] = ("en", "zh")
-    return [render(language, name, **values) for language in languages for name, values in ANSWERS] + FREE_FORM
+def answers(part: str, good: bool = True) -> tuple[str, ...]:
+    if part == "own":
+        languages: tuple[Any, ...] = ("en", "zh")
+        return (*(render(language, name, **values) for language in languages for name, values in ANSWERS), *FREE_FORM)
+    wording = json.loads((HERE / "wording.json").read_text(encoding="utf-8"))
+    return tuple(each["text"] for each in wording if (each["part"], each["good"]) == (part, good))
 
 
-def test_good_answers_are_not_refused() -> None:
-    refused = {answer: found for answer in good_answers() if (found := check(answer, known()).unsupported)}
-    print(f"{len(refused)} of {len(good_answers())} good answers refused")
-    assert len(FREE_FORM) >= 40
-    assert len(refused) <= REFUSED * len(good_answers()), refused
+@cache
+def refused(part: str) -> tuple[str, ...]:
+    return tuple(answer for answer in answers(part) if check(answer, known(part)).unsupported)
 
 
-def test_mutations_are_caught() -> None:
+# At most so many refused: the targets (2 %) for what the check was written with, for the rest what was measured.
+@pytest.mark.parametrize(("part", "most"), [("own", 0.02), ("dev", 0.04), ("holdout", 0.24), ("model", 0.0)])
+def test_good_answers_are_not_refused(part: str, most: float) -> None:
+    total = len(answers(part))
+    print(f"{part}: {len(refused(part))} of {total} good answers refused ({len(refused(part)) / total:.1%})")
+    assert total >= (7 if part == "model" else 60)
+    assert len(refused(part)) <= most * total, refused(part)
+
+
+def test_wrong_answers_of_a_real_model_are_refused() -> None:
+    wrong = answers("model", good=False)
+    assert len(wrong) >= 4
+    assert [answer for answer in wrong if not check(answer, known("model")).unsupported] == []
+
+
+@pytest.mark.parametrize(("part", "least"), [("own", 0.98), ("dev", 0.95), ("holdout", 0.94)])
+def test_mutations_are_caught(part: str, least: float) -> None:
+    """Of good answers that pass: those that are refused anyway would be counted as caught."""
     dice = random.Random(SEED)
-    made: Counter[str] = Counter()
-    missed: Counter[str] = Counter()
-    examples = []
-    for answer in good_answers():
+    made: dict[str, list[Mutation]] = {}
+    for answer in answers(part):
         for mutation in mutations(answer, dice):
-            made[mutation.kind] += 1
-            if not check(mutation.text, known()).unsupported:
-                missed[mutation.kind] += 1
-                examples.append(f"{mutation.kind}: {mutation.what}")
-    total = sum(made.values())
-    rate = 1 - sum(missed.values()) / total
-    print(
-        f"{rate:.2%} of {total} mutations caught",
-        {kind: f"{1 - missed[kind] / made[kind]:.1%} of {made[kind]}" for kind in made},
-    )
-    print("\n".join(examples))
+            if answer not in refused(part):
+                made.setdefault(mutation.kind, []).append(mutation)
+    caught, missed = _rates(made, dice, known(part))
+    total = sum(map(len, made.values()))
+    rate = sum(caught[kind] * len(made[kind]) for kind in made) / total
+    shown = ", ".join(f"{kind} {caught[kind]:.1%} of {len(made[kind])}" for kind in made)
+    print(f"{part}: {rate:.2%} of {total} mutations caught ({shown})", *missed, sep="\n")
     assert set(made) == {"change", "drop", "swap", "layer", "method", "subject"}
-    assert min(made.values()) >= 30
-    assert rate >= CAUGHT, "\n".join(examples)
+    assert rate >= least, missed
+
+
+def _rates(
+    made: dict[str, list[Mutation]], dice: random.Random, known: Facts
+) -> tuple[dict[str, float], Sequence[str]]:
+    """Of each kind the share that is caught, of as many as are tried, and what is not."""
+    tried = {kind: each if len(each) <= TRIED else dice.sample(each, TRIED) for kind, each in made.items()}
+    missed = [mutation for each in tried.values() for mutation in each if not check(mutation.text, known).unsupported]
+    count = Counter(mutation.kind for mutation in missed)
+    rates = {kind: 1 - count[kind] / len(each) for kind, each in tried.items()}
+    return rates, [f"{mutation.kind}: {mutation.what}" for mutation in missed]

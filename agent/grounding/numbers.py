@@ -1,0 +1,234 @@
+"""The numbers of a text, in digits and in words, and its lists of layers."""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+# In words. "one" and "first" are claims only beside a noun that is counted, "half" only beside something measured.
+_ENGLISH = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
+            "eleven": 11, "twelve": 12, "sixteen": 16, "single": 1}  # fmt: skip
+_CHINESE = {each: i for i, each in enumerate("一二三四五六七八九十", 1)} | {"两": 2}
+_ORDINALS = {"first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8}
+_PARTS = {"third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "tenth": 10}
+NAMED = {**_ENGLISH, **_CHINESE, **_ORDINALS}
+
+_D = r"[-+−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[-+]?\d+)?"
+_UNIT = (
+    r"%|percent(?:age)?(?: points?)?\b|points?\b|pp\b|个?百分点|k\b|thousand\b|M\b|million\b|G\b|billion\b|万|亿|×|x\b|times\b|-?fold\b"
+    r"|倍|(?:ms|milliseconds?)\b|毫秒|(?:s|secs?|seconds?)\b|秒|(?:MB|megabytes?)\b|(?:st|nd|rd|th)\b"
+)
+_TO = r" ?(?P<first>%|ms|MB|×|x)?(?: ?(?:to|and|–|—|-|~|～|,|，|;|至|到) ?)"
+_BETWEEN = rf"(?P<low>{_D}){_TO}(?P<high>{_D})(?: ?(?P<unit>%|percent\b|ms\b|MB\b|nats\b|M\b|×|x\b))?"
+_NUMBER = re.compile(
+    rf"(?<![\w.,])(?P<number>{_D})(?: ?(?P<unit>{_UNIT}))?(?: ?(?:nats²?|MB|ms)?[ *]*± ?(?P<margin>{_D}))?",
+    re.IGNORECASE | re.ASCII,
+)
+# "[0.85, 0.91]", "(CI: 1.32 – 1.63)", "95 % CI 0.83 to 0.94"
+_BRACKET = re.compile(
+    rf"(?<=[\[(（])(?:[^\d\])）]{{0,24}}|95 ?%[^\d\])）]{{0,24}})[\[(（]?{_BETWEEN}(?=[\])）])",
+    re.IGNORECASE | re.ASCII,
+)
+_RANGE = re.compile(rf"(?<![\w.,-]){_BETWEEN}", re.IGNORECASE | re.ASCII)
+_RANGE_BEFORE = re.compile(
+    r"(?:between|intervals?|\bCIs?\b|range[sd]?(?: from)?|区间|介于|范围)(?:[^\d.;。；]{0,60})(?<!epochs )(?<!layers )$",
+    re.IGNORECASE,
+)
+_JOIN = r"\s*\**\s*(?:,|and|or|&|、|，|和|与|及|或|,\s*and)\s*\**\s*"
+_NO_UNIT = r"(?!\d|\.\d|%|,\d| ?(?:%|ms|MB|times|[xMG]\b|points|percent))"
+_INTS = rf"\d{{1,3}}(?:{_JOIN}(?:layers? )?\d{{1,3}})*{_NO_UNIT}"
+_LAYERS = re.compile(
+    rf"\b(?:(?:layers?|blocks?)[ \t]*(?:numbers?\s*|indices\s*|index\s*|#)?\**[ \t]*[\[(（]?|L(?=\d)|(?:layers?|important)(?: ones?)? (?:is|are) \**(?=\d+(?!\d|\.\d| ?(?:%|ms|MB))))(?P<list>{_INTS})"
+    r"(?P<to>\s*(?:to|through|–|-)\s*\d{1,3}(?![\d.]))?",
+    re.IGNORECASE,
+)
+_CHINESE_LAYERS = re.compile(
+    rf"第\s*\**\s*(?P<list>{_INTS})(?P<to>\s*(?:–|-|至|到)\s*(?:第\s*)?\d{{1,3}})?\s*\**\s*层"
+    r"(?:(?:、|和|与|及)\s*第\s*\**\s*\d{1,3}\s*\**\s*层)*|层 ?(?P<one>\d{1,3}(?!\d|\.\d|%))(?P<none>)"
+)
+_BARE_LIST = re.compile(
+    rf"(?<![\w.,])(?!\d{{1,3}}(?:,\d{{3}})+(?!\d))\d{{1,3}}(?:(?:{_JOIN}|\s*>\s*)\d{{1,3}})+{_NO_UNIT}"
+)
+_AFTER_LIST_WORD = re.compile(
+    r"(?:first|last|order|keeps?|kept|keeping|remov\w+|drop\w*|important|保留|去掉|移除|删除|重要|名次|[:：>])[^\d.;。；]{0,12}$",
+    re.IGNORECASE,
+)
+_SPELT = "|".join(_ENGLISH)
+_COUNTED = r"layers?|blocks?|epochs?|passes|subsets|combinations"
+_WORDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(expression, re.IGNORECASE), unit)
+    for expression, unit in (
+        (rf"\b(?P<n>{_SPELT})(?= (?:(?!times|of|percent)\w+ )?(?:{_COUNTED})\b| (?:out )?of (?:the |its |all )?(?:{_SPELT}|\d+)\b)", ""),
+        (rf"\b(?:at|with) (?:only |just |all )?(?P<n>{_SPELT})(?=[,:.;)]|$)", ""),
+        (r"(?<!第)(?P<n>[一二两三四五六七八九十])(?=个?(?:层|轮))", ""),
+        (rf"\b(?P<n>{_SPELT}|\d+)[- ](?:percentage )points?\b(?<!\d points)(?<!\d percentage points)", "points"),
+        (r"[一二两三四五六七八九]个百分点", "points"),
+        (rf"(?P<n>{_SPELT}) times\b", "times"),
+        (r"\b(?:twice|doubl(?:e|es|ed|ing)|two-?fold)\b|(?P<n>[两三四五六七八九十])倍|翻(?:了)?(?:一)?(?:倍|番)|(?:快|提高|增加|提升|升高)了?(?:近|约|将近|大约)?一倍", "times"),
+        (r"\b(?P<three>thrice|tripl(?:e|es|ed|ing)|three-?fold)\b", "times"),
+        (r"(?<!and a )\bhal(?:f(?! an? )|ve|ves|ved|ving)\b|一半", "%"),
+        (rf"\b(?P<n>an?|{_SPELT})[- ](?P<part>{'|'.join(_PARTS)})s?\b(?! (?:most|least|layer|epoch|place|method|time))", "%"),
+        (r"(?P<part>[三四五六七八九十])分之(?P<n>[一二两三四五六七八九])", "%"),
+    )
+)  # fmt: skip
+_PLACES = "|".join([*_ORDINALS, "last"])
+_RANKED = re.compile(
+    rf"\b(?P<from>(?:second|third|fourth|fifth|sixth)(?=[- ](?:most|least|lowest|highest|place|by\b)))"
+    rf"|\b(?:rank\w*|com(?:e|es|ing)|plac\w+|puts?) (?:(?!\b(?:{_PLACES})\b)[^.;,，；\n]){{0,40}}?\b(?P<verb>{'|'.join(list(_ORDINALS)[1:])})\b"
+    r"|(?P<back>倒数)第?(?P<zh>[一二三四五六七八九\d])|(?:排名?|排在|位列|位居)第?(?P<zh2>[二三四五六七八九])",
+    re.IGNORECASE,
+)
+_SHARED_UNIT = re.compile(r"\s*(?:→|->|vs\.?|versus)\s*\d[\d.,]*\s?(?P<unit>%|ms\b|MB\b)")  # "89.9 → 82.8 %"
+_IT = re.compile(r"\b(?:rank|put|plac|consider|rat|giv)\w* (?P<it>it)\b", re.IGNORECASE)
+_HEDGES = (
+    ("under", r"(?:\b(?:nearly|almost|(?:just )?under|(?:less|fewer|lower) than|below|at most|not quite|up to)|接近|将近|不到|不足|低于|近)"),
+    ("over", r"(?:\b(?:(?:just |well )?over|(?:more|greater|higher|larger) than|above|at least|exceed(?:s|ing)?)|>|超过|多于|高于|至少)"),
+    ("about", r"(?:\b(?:about|around|roughly|approximately|approx\.?|circa|some|close to|a(?: bit| little) (?:over|under|more than|less than))|~|≈|约|大约|大概)"),
+)  # fmt: skip
+_HEDGE = tuple((name, re.compile(rf"{words}[\s*]*(?:为|是|a |an )?$", re.IGNORECASE)) for name, words in _HEDGES)
+_HEDGED_AFTER = re.compile(r" ?(?:左右|上下|or so\b)")
+_FROM_LAST = re.compile(r"[- ](?:least|lowest|worst)", re.IGNORECASE)
+_NEGATED = re.compile(r"(?:n't|\bnot|\bnever|没有|不会?|并未|并不)\s?\w{0,6} ?$", re.IGNORECASE)
+
+
+class Token(NamedTuple):
+    """One number, or a list of layers, as it is written."""
+
+    kind: str  # quantity, range, layers, list
+    start: int  # in the passage
+    end: int
+    text: str  # in digits, also where it is written in words
+    unit: str = ""  # lower case; "last" for a rank from the last
+    low: str | None = None
+    high: str | None = None
+    layers: tuple[int, ...] = ()
+    body: int = 0  # where the number and its unit end, and an interval may begin
+    hedge: str = ""  # about, under, over
+    spelt: bool = False
+    margin: str | None = None  # behind ±
+
+
+def tokens(text: str, cell: bool = False) -> Iterator[Token]:
+    """The numbers and lists of layers in the text of a passage.
+
+    Args:
+        text: of which all that is no claim is blank.
+        cell: of a table, where two numbers are a list too.
+    """
+    free = text
+    found: list[tuple[int, tuple[int, ...]]] = []
+    for match in (*_LAYERS.finditer(text), *_CHINESE_LAYERS.finditer(text)):
+        first = match.start("list") if match["list"] else match.start("one")
+        layers = [int(each) for each in re.findall(r"\d+", text[first : match.end()])]
+        if match["to"] if match["list"] else None:
+            layers = [*layers[:-2], *range(layers[-2], layers[-1] + 1)]
+        found.append((match.end(), tuple(layers)))
+        yield Token("layers", first, match.end(), text[first : match.end()], layers=tuple(layers))
+        free = _cut(free, match.start(), match.end())
+    for match in _IT.finditer(free):
+        named = [layers for end, layers in found if end <= match.start()]
+        if named:
+            yield Token("layers", match.start("it"), match.end("it"), "it", layers=named[-1])
+    for match in _BARE_LIST.finditer(free):
+        layers = [int(each) for each in re.findall(r"\d+", match[0])]
+        if len(layers) > 2 or cell or _AFTER_LIST_WORD.search(free[: match.start()]):
+            yield Token("list", match.start(), match.end(), match[0], layers=tuple(layers))
+            free = _cut(free, match.start(), match.end())
+    ranges: list[Token] = []
+    for match in (*_BRACKET.finditer(free), *_RANGE.finditer(free)):
+        bracketed = match.re is _BRACKET
+        whole = cell and free.strip() == match[0].strip()  # of a column of intervals
+        if bracketed or whole or _RANGE_BEFORE.search(free[: match.start()]):
+            taken = any(each.start <= match.start("low") < each.end for each in ranges)
+            if taken or match["first"] not in (None, match["unit"]) or _float(match["low"]) > _float(match["high"]):
+                continue
+            unit = "" if bracketed else (match["unit"] or "").lower()
+            ranges.append(Token("range", match.start("low"), match.end(), match[0], unit, match["low"], match["high"]))
+    for each in ranges:
+        free = _cut(free, each.start, each.end)
+    numbers = sorted([*_digits(free), *_words(free)], key=lambda token: token.start)
+    yield from _with_intervals(numbers, ranges, text)
+
+
+def _float(number: str) -> float:
+    return float(number.replace(",", "").replace("−", "-"))
+
+
+def _digits(text: str) -> Iterator[Token]:
+    for match in _NUMBER.finditer(text):
+        unit = (match["unit"] or "").lower()
+        shared = _SHARED_UNIT.match(text, match.end()) if not unit and "." in match["number"] else None
+        unit = shared["unit"].lower() if shared else unit
+        end = match.end("unit") if match["unit"] else match.end("number")
+        hedge = _hedge(text, match.start(), end)
+        yield Token(
+            "quantity", match.start(), match.end(), match["number"], unit, body=end, hedge=hedge, margin=match["margin"]
+        )
+
+
+def _words(text: str) -> Iterator[Token]:
+    taken: list[tuple[int, int]] = []
+    for expression, unit in _WORDS:
+        for match in expression.finditer(text):
+            if any(a < match.end() and match.start() < b for a, b in taken):
+                continue
+            taken.append(match.span())
+            start = match.start("n") if match.groupdict().get("n") and unit == "" else match.start()
+            if unit in ("times", "%") and _NEGATED.search(text[:start]):
+                continue
+            hedge = _hedge(text, start, match.end())
+            yield Token(
+                "quantity", start, match.end(), _value(match, unit), unit, body=match.end(), hedge=hedge, spelt=True
+            )
+    for match in _RANKED.finditer(text):
+        name = next(name for name in ("from", "verb", "zh", "zh2") if match[name])
+        last = match["back"] or (name == "from" and _FROM_LAST.match(text, match.end()))
+        number = match[name] if match[name].isdigit() else str(NAMED[match[name].lower()])
+        start, end = match.span(name)
+        yield Token("quantity", start, end, number, "last" if last else "th", body=end, spelt=True)
+
+
+def _value(match: re.Match[str], unit: str) -> str:
+    named = {name: (text or "").lower() for name, text in match.groupdict().items()}
+    number = NAMED.get(named.get("n", ""), 1)
+    if "three" in named:
+        return "3"
+    if part := named.get("part"):
+        return f"{100 * number / (_PARTS.get(part) or NAMED[part]):.4g}"
+    if unit == "%":
+        return "50"
+    if unit == "times":
+        return str(NAMED.get(named.get("n", ""), 2))
+    if unit == "points" and not named.get("n"):
+        return str(_CHINESE[match[0][0]])
+    return named["n"] if named["n"].isdigit() else str(number)
+
+
+def _hedge(text: str, start: int, end: int) -> str:
+    ahead = text[max(0, start - 24) : start]
+    if found := next((name for name, expression in _HEDGE if expression.search(ahead)), ""):
+        return found
+    return "about" if _HEDGED_AFTER.match(text, end) else ""
+
+
+def _with_intervals(numbers: list[Token], ranges: list[Token], text: str) -> Iterator[Token]:
+    """The numbers, those that an interval follows in the same sentence together with it."""
+    for i, token in enumerate(numbers):
+        following = numbers[i + 1].start if i + 1 < len(numbers) else len(text)
+        own = [each for each in ranges if token.end <= each.start < following]
+        between = text[token.end : own[0].start] if own else ""
+        if (
+            own
+            and not token.spelt
+            and not re.search(
+                r"[;；]|,(?! *(?:(?:with|at)? ?(?:an? )?(?:95|CI\b|confidence|interval|range)))|\b(?:CIs|intervals)\b",
+                between,
+            )
+        ):
+            ranges.remove(own[0])
+            token = token._replace(low=own[0].low, high=own[0].high, end=own[0].end)
+        yield token
+    yield from ranges
+
+
+def _cut(text: str, start: int, end: int) -> str:
+    return text[:start] + " " * (end - start) + text[end:]
