@@ -44,7 +44,9 @@ def talk(tmp_path: Path, no_index: None, workflows: FakeWorkflows) -> Iterator[A
         for run in runs:
             workspace.runs.save(run)
         model = Scripted(steps=list(steps))
-        sessions.append(ChatSession(LanguageModel(model, "ollama:scripted", "asked", grade=grade), workspace))
+        sessions.append(
+            ChatSession(LanguageModel(model, "ollama:scripted", "asked", grade=grade), workspace, approve="all")
+        )
         return sessions[-1], model
 
     yield begin
