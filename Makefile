@@ -17,7 +17,7 @@ $(READY): constraints.txt pyproject.toml
 
 # The main job as one conversation with the built-in planner; everything it makes lies in the folder demo/.
 demo: setup
-	$(BIN)/layerwise chat --llm offline --home demo --session demo --once "Train minilm on the Amazon demo reviews, then tell me which layers I can drop to make it twice as fast, and do it"
+	$(BIN)/layerwise chat --llm offline --home demo --session demo --approve all --once "Train minilm on the Amazon demo reviews, then tell me which layers I can drop to make it twice as fast, and do it"
 	$(BIN)/layerwise chat --llm offline --home demo --session demo --once "Which method should I believe?"
 	$(BIN)/layerwise chat --llm offline --home demo --session demo --once "Write a report"
 	@echo "Ask more:  $(BIN)/layerwise chat --llm offline --home demo --session demo"

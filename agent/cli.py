@@ -13,6 +13,7 @@ import click
 from agent import cli_jobs
 from agent.cli_options import common, options_of, request
 from agent.cli_outcome import Cli, Session, show, show_json
+from agent.cli_sessions import sessions
 from analyzers.records import (
     AnalyzeRequest,
     CompressRequest,
@@ -265,14 +266,24 @@ def opinion(session: Session, run_id: str, llms: tuple[str, ...]) -> None:
 @click.option("--llm", metavar="NAME", help="auto, offline, ollama:MODEL or openai:MODEL.")
 @click.option("--session", "name", metavar="ID", help="Take up a conversation, or begin one of this name.")
 @click.option("--once", metavar="TEXT", help="Ask one thing, print the answer and end.")
+@click.option(
+    "--approve",
+    type=click.Choice(["ask", "all", "none"]),
+    default="ask",
+    show_default=True,
+    help="Steps that take long or delete: ask first, approve all of them, or none.",
+)
 @common
-def chat(session: Session, llm: str | None, name: str | None, once: str | None) -> None:
+def chat(session: Session, llm: str | None, name: str | None, once: str | None, approve: Any) -> None:
     """Talk about layers; offline needs no language model."""
     settings = session.settings  # first: it silences the libraries that the next line imports
     from agent.repl import chat as converse
 
-    code = converse(settings, session.workspace, llm or settings.llm, name, once, session.as_json)
+    code = converse(settings, session.workspace, llm or settings.llm, name, once, session.as_json, approve)
     click.get_current_context().exit(code)
+
+
+main.add_command(sessions)
 
 
 @main.command()

@@ -1,8 +1,9 @@
 """What happens while a message is answered. A user interface only shows these; it knows nothing else of a session."""
 
-from typing import Any
+from typing import Any, Literal
 
 from analyzers.records import Record
+from tools.estimates import Forecasts
 
 
 class Text(Record):
@@ -41,6 +42,14 @@ class ToolFinished(Record):
 
 
 class ToolFailed(Record):
+    call_id: str
+    name: str
+    message: str
+
+
+class ToolRefused(Record):
+    """The user, or the flag of a batch run, did not want the call."""
+
     call_id: str
     name: str
     message: str
@@ -89,5 +98,19 @@ class Stopped(Record):
     run_ids: tuple[str, ...]  # runs that the turn had finished
 
 
-Event = Text | Withdrawn | ToolStarted | ToolProgress | ToolNote | ToolFinished | ToolFailed | Answer | Failed | Stopped
-END = (Answer, Failed, Stopped)
+class ApprovalNeeded(Record):
+    """The end of a stream, not of the turn: a step waits for the user, also in another process and on another day."""
+
+    call_id: str
+    name: str
+    arguments: dict[str, Any]
+    reason: Literal["long", "unknown", "deletes"]  # unknown: nobody knows how long
+    estimate: Forecasts | None  # None where nothing is computed
+    dependants: tuple[str, ...] = ()  # runs that lose what they were made from
+    decisions: tuple[Literal["approve", "change", "refuse"], ...]
+    text: str  # the question, in the language of the user
+
+
+Tools = ToolStarted | ToolProgress | ToolNote | ToolFinished | ToolFailed | ToolRefused
+Event = Text | Withdrawn | Tools | ApprovalNeeded | Answer | Failed | Stopped
+END = (Answer, Failed, Stopped, ApprovalNeeded)

@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
+from agent.approvals import Mode
 from agent.chat import ChatSession
 from agent.events import (
     Answer,
+    ApprovalNeeded,
     Event,
     Failed,
     Stopped,
@@ -20,6 +22,7 @@ from agent.events import (
     ToolFinished,
     ToolNote,
     ToolProgress,
+    ToolRefused,
     ToolStarted,
     Withdrawn,
 )
@@ -35,7 +38,13 @@ LEAVE = {"exit", "quit", "bye", ":q", "退出", "再见"}
 
 
 def chat(
-    settings: Settings, workspace: Workspace, llm: str, session: str | None, once: str | None, as_json: bool
+    settings: Settings,
+    workspace: Workspace,
+    llm: str,
+    session: str | None,
+    once: str | None,
+    as_json: bool,
+    approve: Mode = "ask",
 ) -> int:
     """Talk until the end of the input, or answer one message.
 
@@ -46,9 +55,10 @@ def chat(
         session: id of a conversation to begin or continue; None begins a new one.
         once: the only message; None reads messages from standard input.
         as_json: print one JSON document; needs `once`.
+        approve: ask before steps that take long or delete, approve all of them, or none.
 
     Returns:
-        The exit code: 0 answered, 1 a step failed, 3 stopped by the user.
+        The exit code: 0 answered, 1 a step failed, was refused or, with `once`, waits for approval; 3 stopped by the user.
 
     Raises:
         LanguageModelError: the language model cannot be used.
@@ -58,11 +68,11 @@ def chat(
         raise UsageError("--json prints one document, so it needs one message: --once TEXT")
     chosen = choose(llm, settings)
     with _output() as out:
-        talk = ChatSession(chosen, workspace, session)
+        talk = ChatSession(chosen, workspace, session, approve=approve, ask_above=settings.ask_above)
         try:
             _say(f"language model: {chosen.why}")
             if once is not None:
-                return _Turn(talk, out).answer(once, as_json)
+                return _Turn(talk, out).answer(once, as_json, told_how=True)
             return _converse(talk, out)
         finally:
             talk.close()
@@ -70,6 +80,9 @@ def chat(
 
 def _converse(talk: ChatSession, out: TextIO) -> int:
     _say(f"session {talk.id}; end with Ctrl-D")
+    if waiting := talk.pending():
+        out.write(f"{waiting.text}\n")
+        out.flush()
     while True:
         try:
             text = input("> " if sys.stdin.isatty() else "").strip()
@@ -97,13 +110,16 @@ class _Turn:
         self._tools: dict[str, dict[str, Any]] = {}
         self._streamed = False
 
-    def answer(self, text: str, as_json: bool) -> int:
+    def answer(self, text: str, as_json: bool, told_how: bool = False) -> int:
+        """Show one message being answered; `told_how`: say how a step is approved that waits when the process ends."""
         end: Event | None = None
         with _interruptible(self._talk.cancel), output_kept_for_results():
             for event in self._talk.stream(text):
                 self._show(event, quiet=as_json)
                 end = event
         self._close_steps()
+        if told_how and isinstance(end, ApprovalNeeded):
+            _say(self._waits(end))
         if as_json:
             self._print(json.dumps(self._document(end), ensure_ascii=False, indent=1) + "\n")
         return self._code(end)
@@ -130,6 +146,13 @@ class _Turn:
                 self._tools.setdefault(call_id, {"name": event.name, "arguments": {}, "run_id": None})
                 self._tools[call_id]["status"] = "failed"
                 _say(f"  failed: {message}")
+            case ToolRefused(call_id=call_id, name=name):
+                self._tools.setdefault(call_id, {"name": name, "arguments": {}, "run_id": None})
+                self._tools[call_id]["status"] = "refused"
+                _say(f"  not run: {name}")
+            case ApprovalNeeded(text=question) if not quiet:
+                self._end_line()
+                self._print(f"{question}\n")
             case Withdrawn(unsupported=unsupported):
                 self._end_line()
                 _say(f"withdrawn, no measurement backs it: {'; '.join(unsupported)}")
@@ -176,14 +199,24 @@ class _Turn:
             "tools": list(self._tools.values()),
             "grounded": answer.grounded if answer else None,
             "facts": [each.model_dump() for each in answer.facts] if answer else [],
-            "error": None if answer else getattr(end, "message", "no answer"),
+            "approval": end.model_dump(mode="json") if isinstance(end, ApprovalNeeded) else None,
+            "error": None if answer else self._error(end),
         }
+
+    def _error(self, end: Event | None) -> str:
+        return self._waits(end) if isinstance(end, ApprovalNeeded) else getattr(end, "message", "no answer")
+
+    def _waits(self, end: ApprovalNeeded) -> str:
+        return (
+            f"{end.name} waits for your approval; answer with: layerwise chat --session {self._talk.id} --once yes "
+            "(or no, or other values), or begin with --approve all"
+        )
 
     def _code(self, end: Event | None) -> int:
         if isinstance(end, Stopped):
             return CANCELLED
         # a model may try again after a failure: the last step counts
-        failed = bool(self._tools) and list(self._tools.values())[-1]["status"] == "failed"
+        failed = bool(self._tools) and list(self._tools.values())[-1]["status"] in ("failed", "refused")
         return DONE if isinstance(end, Answer) and not failed else FAILED
 
     def _print(self, text: str) -> None:

@@ -27,6 +27,7 @@ class Settings(BaseSettings):
     openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
     llm_timeout: float = Field(default=300.0, gt=0)  # seconds; a small machine reads a long prompt slowly
     llm_retries: int = Field(default=2, ge=0)  # of a server that is busy or out of reach for a moment
+    ask_above: float = Field(default=60.0, ge=0)  # seconds; a step of the chat that takes longer waits for approval
     num_ctx: int = Field(default=8192, ge=1024)  # Ollama's own default cuts the tools off without a word
 
     def workspace(self) -> Workspace:

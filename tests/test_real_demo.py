@@ -24,7 +24,7 @@ class Conversation:
         self._environment = {"LAYERWISE_HOME": str(home), "LAYERWISE_CACHE": str(cache)}
 
     def say(self, text: str) -> dict[str, Any]:
-        words = ["chat", "--llm", "offline", "--session", "demo", "--once", text, "--json"]
+        words = ["chat", "--llm", "offline", "--session", "demo", "--approve", "all", "--once", text, "--json"]
         done = CliRunner().invoke(main, words, env=self._environment)
         assert done.exit_code == 0, done.stderr[-3000:]
         answer: dict[str, Any] = json.loads(done.stdout)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from langchain_core.tools import BaseTool, StructuredTool
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, Field, ValidationError, create_model
 
 from analyzers.errors import UsageError
 from analyzers.progress import Progress
@@ -30,7 +30,15 @@ from tools.facts import base_model, brief, facts
 from tools.workspace import Workspace
 
 Answer = tuple[str, list[str]]  # content, artifact
-WORKFLOWS = ("train_model", "analyze_layers", "plan_compression", "compress_model", "evaluate_model", "export_model")
+REQUESTS: dict[str, type[Request]] = {  # what the tools that work for long ask of the workflows
+    "train_model": TrainRequest,
+    "analyze_layers": AnalyzeRequest,
+    "plan_compression": PlanRequest,
+    "compress_model": CompressRequest,
+    "evaluate_model": EvaluateRequest,
+    "export_model": ExportRequest,
+}
+WORKFLOWS = tuple(REQUESTS)
 
 _DESCRIPTIONS = {
     "model": "demo:minilm, demo:smollm2, a Hugging Face id, a local folder, gguf:PATH, or a run id: the model it produced",
@@ -80,6 +88,10 @@ class _RunNames(BaseModel):
     runs: list[str] = Field(min_length=2, description="two or more run ids")
 
 
+class _Deletion(_RunName):
+    force: bool = Field(default=False, description="even if other runs were made from it; only where the user insists")
+
+
 class _Listing(BaseModel):
     kind: Kind | None = Field(default=None, description="only runs of this kind")
     model: str | None = Field(default=None, description="only runs that started from this model")
@@ -111,6 +123,42 @@ def catalog(workspace: Workspace, progress: Callable[[], Progress] = Progress, w
     return _Catalog(workspace, progress, workflows).tools()
 
 
+def request_of(tool: str, arguments: dict[str, Any]) -> Request | None:
+    """What a call of that tool asks of a workflow; None for tools that call none.
+
+    Raises:
+        ValidationError, UsageError: a workflow would not take the arguments.
+    """
+    record = REQUESTS.get(tool)
+    if record is None:
+        return None
+    return record(**{name: value for name, value in arguments.items() if name in record.model_fields})
+
+
+def finished_since(tool: str, arguments: dict[str, Any], since: datetime, workspace: Workspace) -> Answer | None:
+    """What the tool would have answered, where its workflow ended after all; None: no run of that call was finished since then."""
+    try:
+        request = request_of(tool, arguments)
+    except (ValidationError, UsageError):
+        return None
+    if request is None:
+        return None
+    command = request.command()
+    for run in workspace.runs.list(status="done"):
+        if run.command == command and run.created >= since:
+            return _json(facts(run, workspace.runs)), [run.id]
+    return None
+
+
+def dependants(run: str, workspace: Workspace) -> list[str]:
+    """The runs that were made from a run, directly or over others, the oldest first."""
+    found: list[str] = []
+    for each in reversed(workspace.runs.list()):
+        if {run, *found} & {*each.parents, each.model}:
+            found.append(each.id)
+    return found
+
+
 class _Catalog:
     def __init__(self, workspace: Workspace, progress: Callable[[], Progress], workflows: Any) -> None:
         self._workspace = workspace
@@ -140,6 +188,8 @@ class _Catalog:
             _tool("search_runs", self.search_runs, _Search, "Find runs by meaning."),
             _tool("show_run", self.show_run, _RunName, "Everything that one run measured."),
             _tool("compare_runs", self.compare_runs, _RunNames, "Settings and measurements of runs side by side."),
+            _tool("delete_run", self.delete_run, _Deletion,
+                  "Delete one run and its files for good, where the user asks for it and names the run."),
             _tool("explain_method", self.explain_method, _Topic, "What a method or a result means and when it misleads."),
             _tool("list_capabilities", self.list_capabilities, _Nothing, "Importance methods, models and data sets."),
         ]  # fmt: skip
@@ -203,6 +253,16 @@ class _Catalog:
 
         compared = compare([self._workspace.runs.get(run) for run in runs])
         return _json(compared.model_dump(mode="json")), runs
+
+    def delete_run(self, run: str, force: bool = False) -> Answer:
+        left = dependants(run, self._workspace)
+        if left and not force:
+            raise UsageError(
+                f"{run} is what {', '.join(left)} came from; delete those first, or, if they may lose their source, say: "
+                f"delete {run} anyway"
+            )
+        self._workspace.runs.delete(run, force=force)
+        return _json({"deleted": run, "left_without_source": left}), [run]
 
     def explain_method(self, name: str) -> Answer:
         from knowledge.notes import names, note

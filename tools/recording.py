@@ -192,14 +192,15 @@ def environment(device: str) -> Environment:
     return Environment(
         python=platform.python_version(),
         platform=f"{platform.system()} {platform.machine()}",
-        cpu=_cpu(),
+        cpu=cpu(),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         device=device,
         versions={package: version(package) for package in PACKAGES},
     )
 
 
-def _cpu() -> str:
+def cpu() -> str:
+    """The name of the processor, as far as the system tells it."""
     if sys.platform == "linux":
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

@@ -123,7 +123,7 @@ class _Talk:
     """A conversation as users have it."""
 
     def __init__(self, llm: LanguageModel, workspace: Workspace) -> None:
-        self._session = ChatSession(llm, workspace, workflows=RecordedWorkflows())
+        self._session = ChatSession(llm, workspace, workflows=RecordedWorkflows(), approve="all")
 
     def say(self, text: str) -> tuple[list[Made], str]:
         made: dict[str, Made] = {}
@@ -132,8 +132,8 @@ class _Talk:
             match event:
                 case ToolStarted(call_id=call_id, name=name, arguments=arguments):
                     made[call_id] = Made(name, arguments)
-                case ToolFailed(call_id=call_id) if call_id in made:
-                    made[call_id] = made[call_id]._replace(failed=True)
+                case ToolFailed(call_id=call_id, name=name):  # what is wrong with its arguments never starts
+                    made[call_id] = made.get(call_id, Made(name, {}))._replace(failed=True)
                 case Answer(text=said):
                     answer = said
                 case Failed(message=message):

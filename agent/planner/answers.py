@@ -27,6 +27,7 @@ def _template(language: Language) -> Template:
         loader=FunctionLoader(load), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
     )
     environment.filters.update(number=number, value=value, many=many, paragraph=paragraph, title=wording.title)
+    environment.filters.update(duration=wording.duration, amount=lambda megabytes: wording.size(megabytes * 1e6))
     environment.globals.update(measured=measured)
     return environment.get_template(f"answers.{language}.j2")
 

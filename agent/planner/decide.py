@@ -11,6 +11,7 @@ from agent.planner.memory import Frame, Memory, facts_of, last_of_user
 from agent.planner.reading import Reading, read
 from agent.planner.task import understand
 from agent.planner.turn import Ask, Call, Reply, Script, StepFailed, Turn
+from agent.refusals import is_refusal, reason_of
 from analyzers.errors import LanguageModelError
 
 _SCRIPTS: dict[str, Callable[[Turn], Script[Any]]] = {
@@ -52,7 +53,9 @@ def _replay(script: Script[Reply], results: list[ToolMessage]) -> Call | Reply:
         for result in results:
             if result.name != call.tool:
                 raise LanguageModelError(f"a result of {result.name} stands where {call.tool} was called; ask again")
-            if result.status == "error":
+            if is_refusal(result):
+                call = script.throw(StepFailed(call, reason_of(result), refused=True))
+            elif result.status == "error":
                 call = script.throw(StepFailed(call, result.text))
             else:
                 call = script.send(facts_of(result))
@@ -79,8 +82,9 @@ def _converse(turn: Turn) -> Script[Reply]:
         frame = turn.frame(asked=asked.slot, proposal=asked.proposal)
         return Reply("\n\n".join([*sections, question]), frame)
     except StepFailed as failed:
+        name = "refused" if failed.refused else "failed"
         problem = render(
-            language, "failed", tool=failed.call.tool, message=failed.message, kept=turn.produced, rest=turn.rest
+            language, name, tool=failed.call.tool, message=failed.message, kept=turn.produced, rest=turn.rest
         )
         return Reply("\n\n".join([*sections, problem]), turn.frame())
     done = Frame(goals=turn.task.goals, slots=turn.slots)

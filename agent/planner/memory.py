@@ -20,6 +20,13 @@ def last_of_user(messages: Sequence[BaseMessage]) -> int:
     return max((i for i, message in enumerate(messages) if isinstance(message, HumanMessage)), default=-1)
 
 
+def key(tool: str, arguments: dict[str, Any]) -> str:
+    """The same for two calls that do the same work."""
+    return (
+        f"{tool} {json.dumps({name: value for name, value in arguments.items() if name != 'resume'}, sort_keys=True)}"
+    )
+
+
 class Frame(Record):
     """What the planner was about when it sent a message."""
 
@@ -37,19 +44,25 @@ class Memory:
         self.runs: dict[str, Facts] = {}  # everything that was seen of a run
         self.focus: list[str] = []  # runs that were shown, named or made; the one that "it" means is last
         self.made: list[str] = []  # runs that were made in this conversation; the newest last
+        self.done: dict[str, Facts] = {}  # calls that were answered, by `key`
 
     @classmethod
     def of(cls, messages: Iterable[BaseMessage]) -> "Memory":
         memory = cls()
+        calls: dict[str, str] = {}
         for message in messages:
             match message:
                 case HumanMessage():
                     memory.name(RUN_ID.findall(message.text))
                 case AIMessage():
+                    calls |= {str(call["id"]): key(call["name"], call["args"]) for call in message.tool_calls}
                     if METADATA in message.response_metadata:
                         memory.frame = Frame.model_validate(message.response_metadata[METADATA])
                 case ToolMessage(status="success"):
-                    memory.learn(str(message.name), facts_of(message))
+                    facts = facts_of(message)
+                    memory.learn(str(message.name), facts)
+                    if message.tool_call_id in calls:
+                        memory.done[calls[message.tool_call_id]] = facts
         return memory
 
     def name(self, runs: Iterable[str]) -> None:
@@ -63,6 +76,9 @@ class Memory:
         for listed in facts.get("runs", []):
             if isinstance(listed, dict) and "run" in listed:
                 self.runs.setdefault(listed["run"], listed)
+        if gone := facts.get("deleted"):
+            self.runs.pop(gone, None)
+            self.focus, self.made = ([run for run in runs if run != gone] for runs in (self.focus, self.made))
         if "run" in facts:
             run = str(facts["run"])
             self.runs[run] = facts

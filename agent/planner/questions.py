@@ -151,7 +151,18 @@ def _constant(name: str) -> Callable[[Turn], Script[Section]]:
 
 
 helped = _constant("help")
-delete = _constant("delete")
+
+
+def delete(turn: Turn) -> Script[Section]:
+    """Only runs that the message itself names: nothing is deleted that "it" or "all" might mean."""
+    runs = turn.task.fresh.runs
+    if not runs:
+        return "delete", {}
+    force = turn.task.reading.insists or None
+    gone = []
+    for run in runs:
+        gone.append((yield from turn.call("delete_run", run=run, force=force)))
+    return "deleted", {"gone": gone}
 
 
 def _notes(turn: Turn, names: list[str]) -> Script[list[Facts]]:

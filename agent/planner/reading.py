@@ -32,6 +32,7 @@ class Reading(Record):
     previous: bool = False  # "the last one"
     kinds: tuple[str, ...] = ()  # kinds of runs that are named
     definite: bool = False  # "the trained model", "this model"
+    insists: bool = False  # "delete it anyway"
     bare: bool = False  # values and hardly a word more: "and with ratio 3?"
 
 
@@ -84,6 +85,7 @@ def read(message: str) -> Reading:
         step=step,
         previous=any(expression.search(message) for expression in _both("previous")),
         definite=any(expression.search(message) for expression in _both("definite")),
+        insists=any(expression.search(message) for expression in _both("insists")),
         kinds=tuple(
             kind
             for kind, words in tables()["kinds"].items()

@@ -47,6 +47,8 @@ def _templates(tool: str, facts: Facts) -> list[tuple[str, dict[str, Any]]]:
             return [("explained", {"notes": [facts]})]
         case "list_capabilities":
             return [(name, {"known": facts}) for name in ("models", "datasets", "methods")]
+        case "delete_run" if "deleted" in facts:
+            return [("deleted", {"gone": [facts]})]
         case "write_report" if "report" in facts:
             return [("reported", {"path": facts["report"], "runs": facts["runs"]})]
     return []

@@ -8,9 +8,10 @@ messages always give the same calls.
 from collections.abc import Generator
 from typing import Any, NamedTuple, TypeVar
 
-from agent.planner.memory import Facts, Frame, Memory
+from agent.planner.memory import Facts, Frame, Memory, key
 from agent.planner.slots import Slots
 from agent.planner.task import Task
+from tools.catalog import WORKFLOWS
 
 T = TypeVar("T")
 
@@ -36,8 +37,10 @@ class Ask(Exception):
 
 
 class StepFailed(Exception):
-    def __init__(self, call: Call, message: str) -> None:
-        self.call, self.message = call, message
+    """A step that failed, or that the user refused: then the message is the reason, in the user's words."""
+
+    def __init__(self, call: Call, message: str, refused: bool = False) -> None:
+        self.call, self.message, self.refused = call, message, refused
 
 
 class Turn:
@@ -53,7 +56,9 @@ class Turn:
     def call(self, tool: str, **arguments: Any) -> Script[Facts]:
         """Call a tool; what it found becomes part of the memory."""
         given = {name: value for name, value in arguments.items() if value not in (None, ())}
-        facts = yield Call(tool, given)
+        # "continue" after a kill: a run that was finished although the turn was not
+        known = self.memory.done.get(key(tool, given)) if self.task.fresh.resume and tool in WORKFLOWS else None
+        facts = known or (yield Call(tool, given))
         self.memory.learn(tool, facts)
         if "run" in facts and tool != "show_run":
             self.produced.append(facts["run"])

@@ -21,6 +21,7 @@ from langchain_core.tools import BaseTool
 from agent.planner.answers import render
 from agent.planner.memory import last_of_user
 from agent.planner.retell import retell
+from agent.refusals import is_refusal, reason_of
 from agent.strategies.arguments import json_schema, problem_of, tool_named
 from agent.strategies.candidates import candidates, first_step
 from agent.strategies.completing import ANSWER, ASK, CHOSEN, completed
@@ -63,8 +64,9 @@ class SchemaChoice:
         whole = request.state["messages"]  # those of the request are cut to what the model reads
         turn = whole[last_of_user(whole) :]
         if failed := _failed(turn):  # its arguments were tried twice: a model of this grade has no better idea
+            name, message = ("refused", reason_of(failed)) if is_refusal(failed) else ("failed", failed.text)
             text = render(
-                said.language, "failed", tool=failed.name, message=failed.text, kept=said.made, rest=_left(turn) or ()
+                said.language, name, tool=failed.name, message=message, kept=said.made, rest=_left(turn) or ()
             )
             return AIMessage(text)
         steps = _left(turn)

@@ -16,6 +16,7 @@ NEEDS: dict[str, tuple[tuple[str, ...], int]] = {
     "compare_runs": ((), 2),
     "search_runs": ((), 11),  # a list shows the newest ten
 }
+NAMED = ("delete_run",)  # shown only where the last message names a run
 FIRST = {"compress_model": "plan_compression", "plan_compression": "analyze_layers"}
 
 
@@ -32,6 +33,8 @@ def needed_first(tool: str, said: Said) -> str:
 
 
 def _ready(tool: str, said: Said) -> bool:
+    if tool in NAMED:
+        return bool(said.latest.runs)
     kinds, many = NEEDS.get(tool, ((), 0))
     if tool in FIRST:
         return len(said.of_kind(*kinds)) >= many

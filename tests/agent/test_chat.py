@@ -46,7 +46,7 @@ def workspace(tmp_path: Path, no_index: None, workflows: FakeWorkflows) -> Works
 
 @pytest.fixture
 def chat(workspace: Workspace) -> Iterator[ChatSession]:
-    session = ChatSession(PLANNER, workspace, "monday")
+    session = ChatSession(PLANNER, workspace, "monday", approve="all")
     yield session
     session.close()
 
@@ -58,7 +58,7 @@ def scripted(workspace: Workspace) -> Iterator:
 
     def make(*steps: Step) -> tuple[ChatSession, Scripted]:
         model = Scripted(steps=list(steps))
-        sessions.append(ChatSession(LanguageModel(model, "ollama:scripted", "asked"), workspace))
+        sessions.append(ChatSession(LanguageModel(model, "ollama:scripted", "asked"), workspace, approve="all"))
         return sessions[-1], model
 
     yield make
@@ -232,7 +232,7 @@ def test_a_conversation_is_continued_by_a_new_session(chat: ChatSession, workspa
     events_of(chat, "train minilm on the Amazon demo reviews")
     events_of(chat, "which layers can I drop to make it twice as fast?")
     chat.close()
-    again = ChatSession(PLANNER, workspace, "monday")
+    again = ChatSession(PLANNER, workspace, "monday", approve="all")
     events = events_of(again, "do it")
     assert [event.arguments for event in of(ToolStarted, events)] == [{"plan": "plan-4c4c4c"}]
     assert [who for who, _ in again.history()] == ["user", "assistant"] * 3
@@ -247,7 +247,7 @@ def test_dangling_calls_of_a_killed_process_are_answered(chat: ChatSession, work
     call = {"name": "train_model", "args": {"model": "m", "data": "d"}, "id": "lost"}
     chat._agent.update_state(chat._config, {"messages": [HumanMessage("train"), AIMessage("", tool_calls=[call])]})
     chat.close()
-    again = ChatSession(PLANNER, workspace, "monday")
+    again = ChatSession(PLANNER, workspace, "monday", approve="all")
     assert isinstance(events_of(again, "hello")[-1], Answer)
     answers = [message for message in again._messages() if isinstance(message, ToolMessage)]
     assert [(message.tool_call_id, message.status) for message in answers] == [("lost", "error")]

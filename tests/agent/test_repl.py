@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent import repl
+from agent.approvals import Mode
 from agent.llm import LanguageModel
 from agent.settings import Settings
 from analyzers.errors import BadTarget, LanguageModelError, UsageError
@@ -38,9 +39,10 @@ class Chat:
     def __init__(self, settings: Settings, workspace: Workspace, capfd: pytest.CaptureFixture[str]) -> None:
         self._settings, self._workspace, self._capfd = settings, workspace, capfd
         self.out = self.err = ""
+        self.approve: Mode = "all"
 
     def __call__(self, once: str | None = None, *, as_json: bool = False, session: str | None = None) -> int:
-        code = repl.chat(self._settings, self._workspace, "offline", session, once, as_json)
+        code = repl.chat(self._settings, self._workspace, "offline", session, once, as_json, self.approve)
         self.out, self.err = self._capfd.readouterr()
         return code
 
@@ -102,6 +104,7 @@ def test_json_is_one_document_and_nothing_else(chat: Chat) -> None:
             }
         ],
         "grounded": True,
+        "approval": None,
         "error": None,
     }
     assert "• train_model" in chat.err

@@ -56,7 +56,7 @@ def talk(tmp_path: Path, no_index: None, workflows: FakeWorkflows, monkeypatch: 
             )
             known = Settings(home=tmp_path / "home", **{"openai_api_key": SecretStr(KEY), **address, **settings})
             llm = choose(f"{provider}:{MODEL}", known)._replace(grade=grade, patience=0.01)
-            session = ChatSession(llm, Workspace(home=tmp_path / "home", cache=tmp_path / "cache"))
+            session = ChatSession(llm, Workspace(home=tmp_path / "home", cache=tmp_path / "cache"), approve="all")
             stack.callback(llm.close)
             stack.callback(session.close)
             return session, script

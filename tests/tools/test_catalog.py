@@ -28,6 +28,7 @@ NAMES = {
     "search_runs",
     "show_run",
     "compare_runs",
+    "delete_run",
     "explain_method",
     "list_capabilities",
 }

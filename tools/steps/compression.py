@@ -10,7 +10,7 @@ from analyzers.compression import cost
 from analyzers.compression.distillation import WEIGHTINGS
 from analyzers.compression.export import check_room, expected, save, save_verified
 from analyzers.compression.healer import healed, transferred
-from analyzers.compression.healing import Case, find
+from analyzers.compression.healing import EPOCHS, Case, find
 from analyzers.compression.quantization import PLAIN, check_available, describe, quantized
 from analyzers.compression.surgery import remove_blocks
 from analyzers.datasets import Example
@@ -38,7 +38,6 @@ from tools.inputs import MODEL_FOLDER, Inputs, check_unchanged, check_whole, ope
 from tools.recording import Recording, recording, to_resume
 from tools.workspace import Workspace
 
-EPOCHS = 3  # of healing, where neither epochs nor minutes are given
 MANY_EPOCHS = 1000  # where the minutes end it
 CLASSIFIER_RATE = 0.6  # of a strategy's learning rate: measured on demo:minilm
 WINDOWS = 8  # of a language model that are learned from at once: a step fewer is worse than a noisier one

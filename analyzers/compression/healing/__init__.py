@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # the list of names is read where torch is not loaded
     from analyzers.records import TrainEpoch, TrainRequest
     from analyzers.tasks import Task
 
+EPOCHS = 3  # where neither epochs nor minutes are given
+
 
 @dataclass(frozen=True)
 class Case:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from agent.approvals import Why
 from agent.grounding import check, facts_of
 from agent.planner import answers
 from agent.planner.answers import measured, number, render, value
@@ -16,7 +17,9 @@ from knowledge.notes import names, note
 from knowledge.runs import RunStore
 from prompts import load
 from tests.sample_runs import analysis_run, compression_run, evaluation_run, plan_run, story, train_run
+from tools.estimates import Forecast, Forecasts
 from tools.facts import brief, facts
+from tools.workload import NO_RUN, NO_SIZE
 
 LANGUAGES = ("en", "zh")
 NOWHERE = RunStore(Path("/nowhere"), embedder_folder=None)
@@ -73,6 +76,12 @@ CAPABILITIES = {
 COMPARED = compare([train_run(), compression_run()]).model_dump(mode="json")
 COMPARED_ANALYSES = compare([analysis_run(), analysis_run(run_id="analysis-7c7c7c", seed=4)]).model_dump(mode="json")
 
+SECONDS = Forecast(value=183.5, n=4, runs=("train-2a2a2a", "train-3a3a3a", "train-4a4a4a", "train-5a5a5a"), basis="x")
+WAITS = [
+    Why(reason="long", estimate=Forecasts(seconds=SECONDS, unknown={"memory_mb": NO_SIZE, "disk_mb": NO_SIZE})),
+    Why(reason="deletes", dependants=("plan-4c4c4c",)),
+]
+
 # template, values; those with a run must cite it
 CASES: list[tuple[str, dict[str, Any]]] = [
     *((name, {"waiting": waiting}) for name in ("greeting", "thanks", "farewell", "affirm") for waiting in (True, False)),
@@ -89,6 +98,10 @@ CASES: list[tuple[str, dict[str, Any]]] = [
         for why, told, failed in (("lost", "**Told**", []), ("repeated", "", ["no rows"]), ("limit", "", []))
     ),
     *(("instead", {"told": told}) for told in ("", "x")),
+    *(("refused", {"tool": "train_model", "message": said, "kept": kept, "rest": ()}) for said, kept in (("", []), ("no", ["train-2a2a2a"]))),
+    *(("deleted", {"gone": [{"deleted": "plan-4c4c4c", "left_without_source": left}]}) for left in ([], ["compression-5d5d5d"])),
+    *(("approval", {"tool": "train_model", "arguments": {"model": "demo:minilm", "epochs": 1}, "why": why, "decisions": ("change",) if why.reason == "long" else ()}) for why in WAITS),
+    *(("foreseen", {"found": found, "unit": "s", "unknown": NO_RUN}) for found in (None, SECONDS)),
     ("how", {"steps": ["train", "analyze", "plan", "compress", "evaluate", "report", "do_it"]}),
     *(("nothing_yet", {"what": what}) for what in ("analysis", "run")),
     ("trained", {"run": TRAIN}),
@@ -126,8 +139,18 @@ def test_an_answer_is_whole_and_grounded(language: Any, name: str, values: dict[
     assert bool(re.search("[\u4e00-\u9fff]", text)) == (language == "zh") or name in ("method_note", "methods", "runs")
     if "run" in values:
         assert values["run"]["run"] in text
+    if name in ("approval", "foreseen"):  # a question, no answer
+        return
     results = [json.dumps(each) for each in values.values()]
-    if name not in ("abilities", "greeting", "help", "affirm", "not_understood", "how"):  # examples, no results
+    if name not in (
+        "delete",
+        "abilities",
+        "greeting",
+        "help",
+        "affirm",
+        "not_understood",
+        "how",
+    ):  # examples, no results
         assert check(text, facts_of(results, said="你 1 2")).unsupported == ()
 
 

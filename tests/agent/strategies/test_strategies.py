@@ -45,7 +45,7 @@ def talk(tmp_path: Path, no_index: None, workflows: FakeWorkflows) -> Iterator[A
             workspace.runs.save(run)
         model = Scripted(steps=list(steps))
         llm = LanguageModel(model, "ollama:scripted", "asked", grade=grade, context=context)
-        sessions.append(ChatSession(llm, workspace))
+        sessions.append(ChatSession(llm, workspace, approve="all"))
         return sessions[-1], model
 
     yield begin
