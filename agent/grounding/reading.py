@@ -123,7 +123,7 @@ def _layout(text: str) -> Iterator[tuple[int, int, tuple[int, ...], bool, int | 
             before = []
         elif re.search(r"[:：]\**$", bare) or bare.startswith("#"):
             lead = []
-        sentences = []
+        sentences: list[int] = []
         mark = _LIST_MARK.match(line)
         at = mark.end() if mark else 0
         for match in [*_SENTENCE.finditer(line, at), None]:
