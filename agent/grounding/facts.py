@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal, NamedTuple
 
+from agent.grounding.numbers import SPELT
 from analyzers.records import LayerScore, Record, Run
 from analyzers.run_ids import RUN_ID
 from knowledge.comparison import ranks
@@ -336,7 +337,7 @@ def _fact(here: _Here, value: float, **more: Any) -> Fact:
 
 
 def _text(text: str, here: _Here, found: Facts) -> None:
-    if not re.search(r"\d", text) or RUN_ID.fullmatch(text):
+    if not SPELT.search(text) or RUN_ID.fullmatch(text):
         return
     found.quotes.extend(Quote(text=each, run=here.run, path=here.path) for each in _pieces(text))
 

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-# In words. "one" and "first" are claims only beside a noun that is counted, "half" only beside something measured.
+# In words. "first" is a claim only beside a noun that is counted, "half" only beside something measured; "one layer" and 一层
+# mean any layer as often as a number of them.
 _ENGLISH = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
             "eleven": 11, "twelve": 12, "sixteen": 16, "single": 1}  # fmt: skip
 _CHINESE = {each: i for i, each in enumerate("一二三四五六七八九十", 1)} | {"两": 2}
@@ -57,9 +58,9 @@ _COUNTED = r"layers?|blocks?|epochs?|passes|subsets|combinations"
 _WORDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(expression, re.IGNORECASE), unit)
     for expression, unit in (
-        (rf"\b(?P<n>{_SPELT})(?= (?:(?!times|of|percent)\w+ )?(?:{_COUNTED})\b| (?:out )?of (?:the |its |all )?(?:{_SPELT}|\d+)\b)", ""),
+        (rf"\b(?!(?:one|single)\b(?! of))(?P<n>{_SPELT})(?= (?:(?!times|of|percent)\w+ )?(?:{_COUNTED})\b| (?:out )?of (?:the |its |all )?(?:{_SPELT}|\d+)\b)", ""),
         (rf"\b(?:at|with) (?:only |just |all )?(?P<n>{_SPELT})(?=[,:.;)]|$)", ""),
-        (r"(?<!第)(?P<n>[一二两三四五六七八九十])(?=个?(?:层|轮))", ""),
+        (r"(?<!第)(?P<n>[二两三四五六七八九十])(?=个?(?:层|轮))", ""),
         (rf"\b(?P<n>{_SPELT}|\d+)[- ](?:percentage )points?\b(?<!\d points)(?<!\d percentage points)", "points"),
         (r"[一二两三四五六七八九]个百分点", "points"),
         (rf"(?P<n>{_SPELT}) times\b", "times"),
@@ -70,6 +71,10 @@ _WORDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"(?P<part>[三四五六七八九十])分之(?P<n>[一二两三四五六七八九])", "%"),
     )
 )  # fmt: skip
+_IN_QUOTES = re.compile(r"\"[^\"\n]{1,80}\"|“[^”\n]{1,80}”|「[^」\n]{1,80}」")
+SPELT = re.compile(
+    rf"\d|[一二两三四五六七八九十半倍]|\b(?:{_SPELT}|half|halves|twice)\b", re.IGNORECASE
+)  # a number may be there
 _PLACES = "|".join([*_ORDINALS, "last"])
 _RANKED = re.compile(
     rf"\b(?P<from>(?:second|third|fourth|fifth|sixth)(?=[- ](?:most|least|lowest|highest|place|by\b)))"
@@ -166,7 +171,7 @@ def _digits(text: str) -> Iterator[Token]:
 
 
 def _words(text: str) -> Iterator[Token]:
-    taken: list[tuple[int, int]] = []
+    taken = [match.span() for match in _IN_QUOTES.finditer(text)]  # an example of what to say, or what was said
     for expression, unit in _WORDS:
         for match in expression.finditer(text):
             if any(a < match.end() and match.start() < b for a, b in taken):

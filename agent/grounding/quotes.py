@@ -12,7 +12,10 @@ from agent.grounding.words import pattern
 def quoted(token: Token, passage: Passage, quotes: Sequence[Quote]) -> Quote | None:
     """A text of the results that has the number among the same words: a note, a caution, what the user said."""
     sentence = _words(passage.text)
-    written = re.escape(token.text.strip().split(" ")[0])
+    if token.spelt:
+        written = re.escape(passage.text[token.start : token.end])
+    else:  # of a list of layers, which may begin with the words before it, the first
+        written = re.escape(re.sub(r"^[^\d±+−-]+", "", token.text.strip()).split(" ")[0].rstrip(","))
     for quote in quotes:
         if quote.path == "said" and not pattern("asked").search(passage.text):
             continue
