@@ -99,11 +99,11 @@ def delete(session: Session, name: str) -> None:
     show_json({"deleted": name}) if session.as_json else show(f"deleted {name}")
 
 
-@sessions.command()
+@sessions.command("export")
 @click.argument("name", metavar="ID")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @common
-def export(session: Session, name: str, file: Path) -> None:
+def write(session: Session, name: str, file: Path) -> None:
     """Write a conversation into FILE.md or FILE.json."""
     with _opened(session) as kept:
         path = kept.export(name, file)

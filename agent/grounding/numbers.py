@@ -230,7 +230,8 @@ def _with_intervals(numbers: list[Token], ranges: list[Token], text: str) -> Ite
             )
         ):
             ranges.remove(own[0])
-            token = token._replace(low=own[0].low, high=own[0].high, end=own[0].end)
+            end = own[0].end + (text[own[0].end : own[0].end + 1] in tuple("])）"))  # to be shown with its bracket
+            token = token._replace(low=own[0].low, high=own[0].high, end=end)
         yield token
     yield from ranges
 

@@ -326,10 +326,10 @@ def test_chat_is_passed_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     result = call("chat", "--llm", "offline", "--once", "hello", "--session", "monday", "--json")
     assert result.exit_code == 3
     settings, workspace, *rest = asked[0]
-    assert rest == ["offline", "monday", "hello", True]
+    assert rest == ["offline", "monday", "hello", True, "ask"]
     assert workspace.home == settings.home == tmp_path / "home"
     call("chat")
-    assert asked[1][2:] == ("auto", None, None, False)
+    assert asked[1][2:] == ("auto", None, None, False, "ask")
 
 
 HEAVY = ("torch", "transformers", "chromadb", "gradio", "plotly", "pandas", "langchain", "sklearn", "shap", "numpy")

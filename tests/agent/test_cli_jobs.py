@@ -87,7 +87,9 @@ def chat(job_store: JobStore, tmp_path: Path):
     def make(model: Any) -> ChatSession:
         workspace = Workspace(home=tmp_path / "home", cache=tmp_path / "cache")
         workflows = JobWorkflows(workspace)
-        sessions.append(ChatSession(LanguageModel(model, "offline", "asked"), workspace, "monday", workflows))
+        sessions.append(
+            ChatSession(LanguageModel(model, "offline", "asked"), workspace, "monday", workflows, approve="all")
+        )
         return sessions[-1]
 
     yield make

@@ -135,7 +135,7 @@ def test_few_tools_are_shown() -> None:
     assert not trained & {"plan_compression", "compress_model", "compare_runs", "search_runs"}
     assert "plan_compression" in names(shown(TOOLS, said("hello", runs=[train_run(), analysis_run()])))
     assert "compress_model" in names(shown(TOOLS, said("hello", runs=story())))
-    assert set(GOALS) == names(TOOLS)
+    assert set(GOALS) == names(TOOLS) - {"delete_run"}  # a model that needs a schema is not shown what deletes
 
 
 def test_the_way_to_a_step_is_known() -> None:
