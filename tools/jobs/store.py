@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from pydantic import ValidationError
 
 from analyzers.errors import DamagedRecord, StorageError, UnknownJob
@@ -155,7 +156,9 @@ class JobStore:
             table = self._connect("mode=rwc" if new else "mode=rw")
             try:
                 if new:
-                    table.execute("PRAGMA journal_mode = WAL")
+                    # SQLite does not wait where two processes switch at once.
+                    with FileLock(self.path.with_suffix(".lock"), timeout=BUSY):
+                        table.execute("PRAGMA journal_mode = WAL")
                 table.execute("BEGIN IMMEDIATE")
                 if new:
                     for statement in TABLE.split(";"):
