@@ -20,6 +20,7 @@ class Settings(BaseSettings):
     cache: Path = Field(default_factory=lambda: user_cache_path("layerwise"))
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     threads: int | None = Field(default=None, ge=1)  # None: as many as torch takes by itself
+    chroma_url: str | None = None  # a Chroma server for the search index; None: inside the home
     llm: str = "auto"
     ollama_base_url: str = "http://127.0.0.1:11434"
     openai_base_url: str | None = None
@@ -30,7 +31,11 @@ class Settings(BaseSettings):
 
     def workspace(self) -> Workspace:
         return Workspace(
-            home=self.home.expanduser(), cache=self.cache.expanduser(), device=self.device, threads=self.threads
+            home=self.home.expanduser(),
+            cache=self.cache.expanduser(),
+            device=self.device,
+            threads=self.threads,
+            chroma_url=self.chroma_url or None,
         )
 
 

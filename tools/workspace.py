@@ -20,10 +20,11 @@ class Workspace(BaseModel):
     cache: Path
     device: str = "auto"
     threads: int | None = None  # None: as many as torch takes by itself
+    chroma_url: str | None = None  # a Chroma server for the search index; None: inside the home
 
     @cached_property
     def runs(self) -> RunStore:
-        return RunStore(self.home, embedder_folder=self.cache / "minilm")
+        return RunStore(self.home, embedder_folder=self.cache / "minilm", chroma_url=self.chroma_url)
 
     @property
     def sessions(self) -> Path:
