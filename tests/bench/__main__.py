@@ -58,7 +58,9 @@ def measured(letter: str, case: Case) -> tuple[str, bool]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
-    parser.add_argument("--only", default=",".join([*CASES, *TABLES]), help="cases, such as a,b, plans, healing or history")
+    parser.add_argument(
+        "--only", default=",".join([*CASES, *TABLES]), help="cases, such as a,b, plans, healing or history"
+    )
     parser.add_argument("--cache", type=Path, default=Path(os.environ.get("LAYERWISE_CACHE") or default_cache()))
     wanted = parser.parse_args()
     letters = wanted.only.split(",")

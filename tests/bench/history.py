@@ -19,11 +19,16 @@ from tests.sample_runs import START, analysis_run, compression_run, evaluation_r
 LETTERS = "23456789abcdefghjkmnpqrstuvwxyz"
 MODELS = ("demo:minilm", "demo:smollm2", "bert-base-uncased", "gguf:/models/tiny.gguf")
 DATA = ("demo:amazon", "demo:movie", "demo:nyt", "demo:tweets")
-QUESTIONS = ("half the layers of the sentiment model", "which layers matter", "the fastest small model", "压缩后的小模型")
+QUESTIONS = (
+    "half the layers of the sentiment model",
+    "which layers matter",
+    "the fastest small model",
+    "压缩后的小模型",
+)
 REPEATS = 20
 
 
-def tables(cache: Path) -> Iterator[str]:  # noqa: ARG001 (the signature of a table)
+def tables(cache: Path) -> Iterator[str]:
     """Lines of a table: what was timed, the median, the target."""
     number = int(os.environ.get("LAYERWISE_BENCH_RUNS", "100000"))
     with tempfile.TemporaryDirectory(prefix="layerwise-history-") as folder:

@@ -71,7 +71,9 @@ def test_an_archive_that_was_cut_is_refused(packed: tuple[Run, Path], target: Ru
 
 
 def summed(files: Files) -> Files:
-    lines = [f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in files.items() if name != "checksums.txt"]
+    lines = [
+        f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in files.items() if name != "checksums.txt"
+    ]
     return {**files, "checksums.txt": "".join(lines).encode()}
 
 

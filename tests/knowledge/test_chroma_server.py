@@ -25,7 +25,14 @@ def free_port() -> int:
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen]]:
     port = free_port()
-    command = [str(Path(sys.executable).with_name("chroma")), "run", "--path", str(tmp_path / "server"), "--port", str(port)]
+    command = [
+        str(Path(sys.executable).with_name("chroma")),
+        "run",
+        "--path",
+        str(tmp_path / "server"),
+        "--port",
+        str(port),
+    ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     for _ in range(600):
         with socket.socket() as probe:
@@ -56,7 +63,9 @@ def test_two_homes_share_a_server_that_loses_an_index_and_goes_away(
     assert not (tmp_path / "home" / "index" / "chroma").exists()
     assert store.notices == []
 
-    client = chromadb.HttpClient(host="127.0.0.1", port=int(url.rsplit(":", 1)[1]), settings=Settings(anonymized_telemetry=False))
+    client = chromadb.HttpClient(
+        host="127.0.0.1", port=int(url.rsplit(":", 1)[1]), settings=Settings(anonymized_telemetry=False)
+    )
     for collection in client.list_collections():
         client.delete_collection(collection.name)
     assert len(store.search("anything", limit=10)) == 4

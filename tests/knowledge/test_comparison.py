@@ -57,9 +57,7 @@ def test_a_quantity_that_one_run_lacks_has_a_gap_and_no_verdict() -> None:
 
 
 def test_three_runs_have_no_verdict() -> None:
-    found = compare(
-        [with_loss(f"train-{name}", value) for name, value in zip("abc", (0.1, 0.5, 0.11), strict=True)]
-    )
+    found = compare([with_loss(f"train-{name}", value) for name, value in zip("abc", (0.1, 0.5, 0.11), strict=True)])
     assert [row.verdict for row in found.measurements] == [None]
     assert len(found.measurements[0].values) == 3
     assert found.measurements[0].differences[0] is None
@@ -67,7 +65,9 @@ def test_three_runs_have_no_verdict() -> None:
 
 
 def test_times_of_two_machines_are_not_compared() -> None:
-    times = [Measurement(name="latency_ms", subject="dense", value=value, low=value - 1, high=value + 1) for value in (9, 20)]
+    times = [
+        Measurement(name="latency_ms", subject="dense", value=value, low=value - 1, high=value + 1) for value in (9, 20)
+    ]
     here = train_run(measurements=times[:1])
     elsewhere = ENVIRONMENT.model_copy(update={"cpu": "another"})
     there = train_run(run_id="train-b", measurements=times[1:])

@@ -60,7 +60,9 @@ def test_a_record_of_a_newer_version_is_shown_as_unreadable_and_comes_back(fille
     assert again.unreadable() == {}
 
 
-def test_a_writer_that_was_killed_between_record_and_catalogue(filled: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_writer_that_was_killed_between_record_and_catalogue(
+    filled: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reader = RunStore(filled.home, embedder_folder=None)
     assert reader.count() == 5
 
