@@ -52,6 +52,7 @@ def test_runs_are_labelled_filtered_and_traced(filled: RunStore) -> None:
         "analysis-3b3b3b",
         "plan-4c4c4c",
         "compression-5d5d5d",
+        "evaluation-6e6e6e",
     ]
     assert tree[2].endswith("<- this one")
     assert "pinned" in one_line(call("runs", "delete", "train-2a2a2a", "--with-dependants"))
