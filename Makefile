@@ -22,7 +22,9 @@ demo: setup
 	$(BIN)/layerwise chat --llm offline --home demo --session demo --once "Write a report"
 	@echo "Ask more:  $(BIN)/layerwise chat --llm offline --home demo --session demo"
 
-test: check unit real
+# The real tests and the others side by side: a thread of its own for each does more than two threads for one after the other.
+test: check
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadgroup
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import click
 
+from agent import cli_jobs
 from agent.cli_options import common, options_of, request
 from agent.cli_outcome import Cli, Session, show, show_json
 from agent.cli_runs import runs
@@ -40,7 +41,9 @@ def main() -> None:
 
 
 def _workflow(session: Session, name: str, wanted: Request, **extra: Any) -> None:
-    """Run a workflow and show its run."""
+    """Run a workflow and show its run, or start a job that does."""
+    if session.as_job:
+        return cli_jobs.start(session, wanted, **extra)
     with session.working():
         from tools import workflows
 
@@ -53,6 +56,7 @@ def _workflow(session: Session, name: str, wanted: Request, **extra: Any) -> Non
         click.echo(summary(run))
     if run.status != "done":
         click.get_current_context().exit(3 if run.status == "cancelled" else 1)
+    return None
 
 
 def _columns(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -124,6 +128,7 @@ def export(session: Session, **fields: Any) -> None:
     _workflow(session, "export", request(ExportRequest, **fields))
 
 
+main.add_command(cli_jobs.jobs)
 main.add_command(runs)
 
 

@@ -16,6 +16,7 @@ from analyzers.errors import UsageError
 from analyzers.records import Request
 
 Wanted = TypeVar("Wanted", bound=Request)
+VERBS = ("train", "analyze", "plan", "compress", "evaluate", "export")  # that have a request
 
 HELP = {
     "epochs": "Rounds through the train split at most.",
@@ -128,13 +129,14 @@ def request(record: type[Wanted], **fields: Any) -> Wanted:
 
 
 def common(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --json, --seed and --home, and pass a `Session` first. The seed goes only to verbs that have a request."""
+    """Add --json, --seed and --home, and pass a `Session` first. The seed and --job go only to verbs that have a request."""
 
     def with_session(context: click.Context, /, *, as_json: bool, seed: int, home: Path | None, **fields: Any) -> Any:
         session = Session(home, as_json)
         top = context.parent is None or context.parent.parent is None  # `runs export` is another verb than `export`
-        if top and context.command.name in ("train", "analyze", "plan", "compress", "evaluate", "export"):
+        if top and context.command.name in VERBS:
             fields["seed"] = seed
+            session.as_job = fields.pop("as_job")
         try:
             return command(session, **fields)
         finally:
@@ -143,6 +145,10 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
     with_session.__name__ = command.__name__
     with_session.__doc__ = command.__doc__
     wrapped = click.pass_context(with_session)
+    if command.__name__ in VERBS:
+        wrapped = click.option(
+            "--job", "as_job", is_flag=True, help="Start it in a process of its own, and return at once."
+        )(wrapped)
     for option in (
         click.option(
             "--home", type=click.Path(path_type=Path, file_okay=False), help="Where runs are (LAYERWISE_HOME)."

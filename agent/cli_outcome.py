@@ -1,6 +1,5 @@
 """What a verb of the command line works with, and how it ends: results on standard output, errors in one line."""
 
-import errno
 import json
 import signal
 import sys
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agent.quiet import hush, output_kept_for_results
-from analyzers.errors import Cancelled, LayerwiseError
+from tools.failures import told, unexpected
 
 if TYPE_CHECKING:
     from agent.settings import Settings
@@ -28,6 +27,7 @@ class Session:
     def __init__(self, home: Path | None, as_json: bool) -> None:
         self._home = home
         self.as_json = as_json
+        self.as_job = False  # a workflow is to run in a process of its own
 
     @cached_property
     def settings(self) -> "Settings":
@@ -53,6 +53,12 @@ class Session:
         _ = self.settings  # sets the environment of the libraries before they are imported
         with output_kept_for_results():
             yield
+
+    def settle(self) -> None:
+        """Find the runs whose process was killed: none is shown as running when it is not."""
+        from tools.recording import settle_all
+
+        settle_all(self.workspace)
 
     def close(self) -> None:
         """Tell what the run store had to say."""
@@ -96,7 +102,7 @@ def _failed(problem: BaseException, as_json: bool) -> int:
     name, message, code = _named(problem)
     if not message:
         traceback.print_exception(problem)
-        message = f"{type(problem).__name__}: {problem} (this is a fault of Layerwise; please report it)"
+        message = unexpected(problem)
     click.echo(f"error: {message}", err=True)
     if as_json:
         show_json({"error": {"type": name, "message": message}})
@@ -105,25 +111,10 @@ def _failed(problem: BaseException, as_json: bool) -> int:
 
 def _named(problem: BaseException) -> tuple[str, str, int]:
     """Name, message and exit code; no message for what nobody expected."""
-    name = type(problem).__name__
-    if isinstance(problem, click.Abort | KeyboardInterrupt):
-        return (
-            "Cancelled",
-            "cancelled; what was finished is kept: list it with: layerwise runs list",
-            Cancelled.exit_code,
-        )
-    if isinstance(problem, LayerwiseError):
-        return name, str(problem), problem.exit_code
+    if isinstance(problem, click.Abort):
+        problem = KeyboardInterrupt()
     if isinstance(problem, click.ClickException):
         where = getattr(problem, "ctx", None)
         hint = f"; see: {where.command_path} --help" if where else ""
         return "UsageError", problem.format_message().rstrip(".") + hint, 2
-    text = str(problem).splitlines()[0] if str(problem) else ""
-    if isinstance(problem, MemoryError) or "can't allocate memory" in text or "out of memory" in text.lower():
-        return "MemoryError", "out of memory; try a smaller --batch-size or --max-tokens", 1
-    if "No space left on device" in text or getattr(problem, "errno", None) == errno.ENOSPC:
-        return "StorageError", "the disk is full; free some space or choose another place with --home", 1
-    if isinstance(problem, OSError):
-        what = f"{problem.filename}: {problem.strerror}" if problem.filename and problem.strerror else text
-        return "StorageError", f"{what or name}; check the path, or choose another place with --home", 1
-    return name, "", 1
+    return told(problem)

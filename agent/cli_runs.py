@@ -55,6 +55,7 @@ def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
 @common
 def list_runs(session: Session, limit: int, **filters: Any) -> None:
     """List the newest runs."""
+    session.settle()
     store = session.workspace.runs
     found = store.list(**filters, limit=limit)
     if session.as_json:
@@ -70,6 +71,7 @@ def list_runs(session: Session, limit: int, **filters: Any) -> None:
 @common
 def show_run(session: Session, run_id: str) -> None:
     """Show one run, what it came from and what came from it."""
+    session.settle()
     store = session.workspace.runs
     run = store.get(run_id)
     if session.as_json:

@@ -7,6 +7,7 @@ LayerwiseError                 exit code 1
 │   ├── UnknownData
 │   ├── UnknownColumn
 │   ├── UnknownRun
+│   ├── UnknownJob
 │   ├── UnknownFormat          no export format of that name, or one that the model does not fit
 │   ├── UnknownPrecision       no precision of that name, or one that this machine cannot compute
 │   └── BadTarget              a ratio, a number of layers or a drop that the model cannot meet
@@ -15,6 +16,7 @@ LayerwiseError                 exit code 1
 ├── ModelError                 the model cannot be used as asked
 │   ├── NoBlocks               no stack of repeated blocks was found
 │   └── NotFinite              a loss or a score was NaN or infinite
+├── NotEnoughMemory            a job would not fit into the memory that is free
 ├── AssetUnavailable           a download did not arrive or is not what it should be
 ├── StorageError               the disk is full or not writable
 │   └── DamagedRecord          a record or an artifact is not what was written
@@ -49,6 +51,9 @@ class UnknownColumn(UsageError): ...
 class UnknownRun(UsageError): ...
 
 
+class UnknownJob(UsageError): ...
+
+
 class UnknownFormat(UsageError): ...
 
 
@@ -71,6 +76,9 @@ class NoBlocks(ModelError): ...
 
 
 class NotFinite(ModelError): ...
+
+
+class NotEnoughMemory(LayerwiseError): ...
 
 
 class AssetUnavailable(LayerwiseError): ...

@@ -89,6 +89,20 @@ class Search:
             sorted(goes(self.without([layer]), self.sizes) for layer in range(self.layers))[: self.layers - keep]
         )
 
+    def begin(self) -> None:
+        """Measure the dense model, and at once every set where the budget reaches for all: walked together they share most."""
+        sets = [self.coalitions.everything]
+        if self.reaches_all:
+            sets += [
+                frozenset(kept) for keep in range(1, self.layers) for kept in combinations(range(self.layers), keep)
+            ]
+        self._measure(sets, f"all {len(sets)} sets of layers" if self.reaches_all else "the dense model on select")
+
+    @property
+    def reaches_all(self) -> bool:
+        """Whether the budget is enough for every set of every size."""
+        return self._whole and 2**self.layers <= self.budget.enough + 2
+
     def seeds(self, keep: int) -> dict[str, Kept]:
         """What each method and each baseline would keep."""
         remove = self.layers - keep
@@ -291,7 +305,7 @@ def within_drop(search: Search, max_drop: float) -> tuple[Kept, dict[str, Kept],
             passed[keep] = found
         return keep in passed
 
-    if search._whole and 2**search.layers <= search.budget.enough + 2:
+    if search.reaches_all:
         for keep in sizes:
             attempt(keep, 1)
     else:

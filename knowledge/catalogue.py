@@ -277,7 +277,8 @@ def metrics(run: Run) -> Iterator[tuple[str, str, float]]:
 
 def _sql(filters: Filters) -> tuple[str, list[Any]]:
     """The conditions of a query and their values."""
-    conditions, values = ["problem IS NULL"], []
+    conditions = ["problem IS NULL"]
+    values: list[Any] = []
     for column, value in (
         ("kind", filters.kind),
         ("status", filters.status),

@@ -5,6 +5,8 @@ import secrets
 import shutil
 import sqlite3
 import tempfile
+import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -93,6 +95,7 @@ class Server:
         self.url = url.rstrip("/")
         self.name = f"server {self.url}"
         self._home = home
+        self._close: Callable[[], object] = lambda: None  # the connections of the client that is open
         try:
             self._parts = urlsplit(self.url)
             self._port = self._parts.port or (443 if self._parts.scheme == "https" else 8000)
@@ -111,6 +114,7 @@ class Server:
         return f"runs-{own}-{embedder}"
 
     def open(self) -> Any:
+        self._close()
         client: Any = chromadb.HttpClient(
             host=str(self._parts.hostname),
             port=self._port,
@@ -118,6 +122,7 @@ class Server:
             settings=Settings(anonymized_telemetry=False),
         )
         client._server._session.timeout = TIMEOUT  # Chroma would wait for ever, and has no setting for it
+        self._close = weakref.finalize(self, hang_up, client)
         return client
 
     def mark(self) -> object:
@@ -135,6 +140,13 @@ class Server:
             "LAYERWISE_CHROMA_URL to search with an index inside the home. The runs themselves are not concerned: "
             "layerwise runs list"
         )
+
+
+def hang_up(client: Any) -> None:
+    """End the connections of an HTTP client: those that Chroma leaves open in its own `close`, and of its second session."""
+    client._server._session.close()
+    client._admin_client._server._session.close()
+    client.close()
 
 
 FAILURES = (ChromaError, ValueError, RuntimeError, OSError, sqlite3.Error, httpx.HTTPError)

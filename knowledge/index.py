@@ -122,8 +122,7 @@ class Index:
         seen = (state, self._place.mark())
         if self._collection is None or seen != self._seen:
             self._collection = self._reopened(state)
-        state = self._state()
-        at = int(state["revision"])
+        at = self._followed()
         (changed, gone), revision = self._catalogue.ask(lambda c: (c.since(at), c.revision()), fresh=False)
         if changed or gone:
             self._write(changed, gone, revision)
@@ -170,7 +169,7 @@ class Index:
         return {self._name, str(state["collection"])} if state else {self._name}
 
     def _write(self, changed: list[str], gone: list[str], revision: int) -> None:
-        self._remember(int((self._state() or {"revision": 0})["revision"]), writing=True)
+        self._remember(self._followed(), writing=True)
         todo = iter(changed)
         with self._failing():
             while batch := list(islice(todo, BATCH)):
@@ -200,6 +199,11 @@ class Index:
     def _state(self) -> dict[str, Any] | None:
         found = self._catalogue.ask(lambda c: c.fact(self._fact), fresh=False)
         return json.loads(found) if found else None
+
+    def _followed(self) -> int:
+        """The revision up to which the index has followed the catalogue; 0: it has nothing."""
+        state = self._state()
+        return int(state["revision"]) if state else 0
 
     @property
     def _fact(self) -> str:

@@ -9,12 +9,15 @@ import pytest
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What a worker takes as one piece: a file, or all tests that look at the one chain of runs, so that one worker makes it.
 
-    The chain is the longest piece and comes first: the other worker is then not left waiting for it at the end.
+    The longest pieces come first, the `real` ones and the chain: no worker is then left waiting for one at the end.
     """
     for item in items:
-        looks = "chain" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("chain" if looks else str(item.path)))
-    items.sort(key=lambda item: "chain" not in getattr(item, "fixturenames", ()))
+        item.add_marker(pytest.mark.xdist_group("chain" if _looks(item) else str(item.path)))
+    items.sort(key=lambda item: (item.get_closest_marker("real") is None, not _looks(item)))
+
+
+def _looks(item: pytest.Item) -> bool:
+    return "chain" in getattr(item, "fixturenames", ())
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +34,7 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
 
 
 @pytest.fixture(scope="session")
-def real_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def real_cache(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """Where the `real` tests keep the demo models and data: fetched once a session, never taken from the user's cache."""
-    return tmp_path_factory.getbasetemp() / "real-cache"
+    own = tmp_path_factory.getbasetemp()
+    return (own if worker_id == "master" else own.parent) / "real-cache"

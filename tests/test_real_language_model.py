@@ -26,7 +26,7 @@ def test_smollm2_on_the_editorials(tmp_path: Path, real_cache: Path) -> None:
     select = split(data, 0).select
     # One window may hold a repeated text and be easy by chance; the perplexity is that of several.
     several = loaded.task.batches(select, loaded.tokenizer, 4, 128, samples=8)
-    batches = loaded.task.batches(select, loaded.tokenizer, 1, 128, samples=1)
+    batches = loaded.task.batches(select, loaded.tokenizer, 1, 64, samples=1)
     layered = LayeredModel(loaded.model)
     assert len(layered) == 30
     assert loaded.task.plain_head  # type: ignore[attr-defined]

@@ -6,7 +6,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -14,14 +14,16 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from analyzers.compression.export import storage_errors
-from analyzers.errors import Cancelled, LayerwiseError, UsageError
-from analyzers.records import Artifact, Environment, Kind, Measurement, Record, Request, Run, Split, now
+from analyzers.errors import Cancelled, DamagedRecord, LayerwiseError, StorageError, UsageError
+from analyzers.records import Artifact, Environment, Kind, Measurement, Record, Request, Run, Split, Status, now
 from analyzers.run_ids import new_run_id
+from analyzers.storage import storage_errors
 from knowledge import labels
 from tools.workspace import Workspace
 
 PACKAGES = ("torch", "transformers", "captum", "shap", "scikit-learn", "scipy", "numpy", "tokenizers", "layerwise")
+PATIENCE = 0.5  # seconds: `settle` holds a lock for a moment
+LEFT = "its process ended without a word: it was killed, or the machine stopped"
 
 
 @dataclass
@@ -95,23 +97,59 @@ def to_resume(kind: Kind, request: Request, workspace: Workspace) -> Run | None:
     return same[0] if same else None
 
 
+def settle(run_id: str, workspace: Workspace, status: Status = "failed", error: str = LEFT) -> Run | None:
+    """Let a run whose process is gone no longer say that it is running.
+
+    Returns:
+        The run as it is now; None if there is none, or a process is at work on it.
+    """
+    try:
+        with _alone(run_id, workspace, patience=0):
+            run = workspace.runs.get(run_id)
+            if run.status == "running" or (run.error == LEFT and error != LEFT):
+                run = run.model_copy(update={"status": status, "error": error})
+                workspace.runs.save(run)
+            return run
+    except (UsageError, DamagedRecord):
+        return None
+
+
+def settle_all(workspace: Workspace) -> None:
+    """`settle` every run whose process is gone: a process that ends by itself leaves no lock behind."""
+    for lock in sorted((workspace.home / "locks").glob("*.lock")):
+        with suppress(StorageError):  # a home that is full or closed can still be read
+            settle(lock.stem, workspace)
+
+
+def _finished(run_id: str, workspace: Workspace) -> bool:
+    try:
+        return workspace.runs.get(run_id).status == "done"
+    except LayerwiseError:
+        return False
+
+
 @contextmanager
-def _alone(run_id: str, workspace: Workspace) -> Iterator[None]:
+def _alone(run_id: str, workspace: Workspace, patience: float = PATIENCE) -> Iterator[None]:
     """No other process works on the run. The system ends the lock of a process that was killed."""
     path = workspace.home / "locks" / f"{run_id}.lock"
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=patience)
         except Timeout:
             raise UsageError(
                 f"another process is at work on {run_id}; wait for it: layerwise runs show {run_id}"
             ) from None
+    ended = True
     try:
         yield
+    except StorageError:
+        ended = False  # perhaps nobody could write how the run ended: its lock stays for `settle_all` to find
+        raise
     finally:
-        path.unlink(missing_ok=True)
+        if ended:
+            path.unlink(missing_ok=True)
         lock.release()
 
 
@@ -127,9 +165,13 @@ def _recorded(run: Run, workspace: Workspace, spent: float) -> Iterator[Recordin
         return run_now
 
     try:
+        if workspace.began:
+            workspace.began(run)
         yield active
         active.finished = ended(status="done", result=active.result, artifacts=artifacts(active.folder))
     except (KeyboardInterrupt, Cancelled):
+        if _finished(run.id, workspace):  # the signal came while the index was written: the run is whole
+            raise
         ended(status="cancelled", error="stopped by the user")
         raise
     except LayerwiseError as error:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from agent.planner.slots import tables
+from agent.strategies.completing import kinds_asked
 from agent.strategies.said import RUN_KINDS, TARGETS, Said
 from agent.strategies.shown import needed_first
 from knowledge.notes import names
@@ -42,6 +43,10 @@ def candidates(tool: str, schema: dict[str, Any], said: Said) -> tuple[dict[str,
             named, least = list(said.latest.runs), about.get("minItems", 1)
             if len(named) >= least:
                 settled[name] = named[0] if name == "run" else named
+                continue
+            asked = [each.id for each in said.runs if each.kind in kinds_asked(said.text)]
+            if name == "run" and asked:
+                settled[name] = asked[0]
                 continue
             known = _runs(said)
             one: dict[str, Any] = {"type": "string", "enum": known} if known else {"type": "string"}

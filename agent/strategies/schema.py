@@ -23,16 +23,15 @@ from agent.planner.memory import last_of_user
 from agent.planner.retell import retell
 from agent.strategies.arguments import json_schema, problem_of, tool_named
 from agent.strategies.candidates import candidates, first_step
+from agent.strategies.completing import ANSWER, ASK, CHOSEN, completed
 from agent.strategies.contract import Grade, Handler, Request, hidden, message_of
 from agent.strategies.said import Said, open_question
 from agent.strategies.transcript import as_text, cut
 from prompts import load
 
-ASK, ANSWER = "ask", "answer"
 MOST = 3  # wishes in one message
 _JOINTS = re.compile(r"\b(?:and|then)\b|[,;，；、]|然后|并|再|接着", re.IGNORECASE)
 STEPS = "layerwise_steps"  # key in the metadata of a message: what is to follow its call
-CHOSEN = "layerwise_chosen"  # and what the turn was seen to ask for
 RECENT = 4  # earlier messages of the user that a choice is given
 GOALS = (
     "train_model",
@@ -61,7 +60,8 @@ class SchemaChoice:
     def next_step(self, request: Request, handler: Handler) -> AIMessage | None:
         said: Said = request.state["said"]  # type: ignore[typeddict-item]
         self._cost: UsageMetadata | None = None
-        turn = request.messages[last_of_user(request.messages) :]
+        whole = request.state["messages"]  # those of the request are cut to what the model reads
+        turn = whole[last_of_user(whole) :]
         if failed := _failed(turn):  # its arguments were tried twice: a model of this grade has no better idea
             text = render(
                 said.language, "failed", tool=failed.name, message=failed.text, kept=said.made, rest=_left(turn) or ()
@@ -73,6 +73,7 @@ class SchemaChoice:
             steps = self._steps(request, handler, said)
             if steps is None:
                 return None
+            steps = completed(steps, whole)
             chosen = {CHOSEN: steps}
         if not steps or steps[0] in (ANSWER, ASK):
             # results are told by templates: a model of this grade gets the numbers right and what they mean wrong

@@ -15,11 +15,13 @@ from analyzers.compression.healing import Case, Course
 from analyzers.datasets import Example
 from analyzers.errors import ModelError
 from analyzers.layers import LayeredModel, frozen
+from analyzers.progress import Progress
 from analyzers.tasks import Batch, Scores, Task
 from analyzers.tasks.wrapped import Wrapped
-from analyzers.training import STATE, train
+from analyzers.training import STATE, token_limit, train
 
 TEMPERATURE = 2.0
+REMEMBERED = 2**29  # bytes that the teacher's answers may take, where they are computed once and not in every epoch
 HIDDEN_WEIGHT = 1.0  # of the distance of hidden states, beside the divergence of the answers
 
 
@@ -54,6 +56,7 @@ class Distillation(Wrapped):
         self.weights = torch.tensor(weights or uniform([0.0] * len(self.kept)))
         self.temperature = TEMPERATURE if task.labelled else 1.0
         self.name, self.metric, self.higher_is_better = task.name, task.metric, task.higher_is_better
+        self._known: dict[int, tuple[Tensor, Tensor]] = {}  # row -> logits, and hidden states (tokens, blocks, width)
 
     def scores(self, model: torch.nn.Module, batch: Batch) -> Scores:
         return self.task.scores(model, batch)
@@ -69,8 +72,7 @@ class Distillation(Wrapped):
 
     def losses(self, model: torch.nn.Module, batch: Batch) -> Tensor:  # noqa: ARG002 - the student knows it
         """Distance of each example from the teacher, (batch,). `model` is the student's model."""
-        with torch.no_grad(), frozen(self.teacher.model):
-            right, hidden_right = _answers(self.teacher, batch)
+        right, hidden_right = self._remembered(batch) if self._known else self._asked(batch)
         given, hidden_given = _answers(self.student, batch)
         mask = batch.inputs["attention_mask"].float()  # (batch, tokens)
         distance = torch.stack(
@@ -88,6 +90,38 @@ class Distillation(Wrapped):
         ).sum(-1)
         divergence = divergence if divergence.ndim == 1 else _mean(divergence, mask)
         return self.temperature**2 * divergence + HIDDEN_WEIGHT * distance
+
+    def remember(self, batches: Sequence[Batch], progress: Progress) -> None:
+        """Keep what the teacher answers, which is the same in every epoch, if that takes no more than `REMEMBERED` bytes.
+
+        Args:
+            batches: of all rows that will be learned from.
+            progress: ticks once a batch.
+        """
+        tokens = sum(int(batch.inputs["attention_mask"].sum()) for batch in batches)
+        for batch in progress.track(batches, len(batches), "answers of the dense model"):
+            logits, hidden = self._asked(batch.to(self.teacher.device))
+            states = torch.stack(
+                [hidden[layer].float() for layer in self.kept], dim=2
+            )  # (batch, tokens, blocks, width)
+            if states[0, 0].numel() * states.element_size() * tokens > REMEMBERED:
+                return
+            for row, mask, answer, each in zip(
+                batch.indices.tolist(), batch.inputs["attention_mask"].bool(), logits, states, strict=True
+            ):
+                self._known[row] = answer.cpu(), each[mask.to(each.device)].cpu()
+
+    def _remembered(self, batch: Batch) -> tuple[Tensor, Mapping[int, Tensor]]:
+        known = [self._known[row] for row in batch.indices.tolist()]
+        mask = batch.inputs["attention_mask"].bool()
+        states = torch.zeros(*mask.shape, *known[0][1].shape[1:], device=mask.device)
+        states[mask] = torch.cat([each for _, each in known]).to(mask.device)
+        logits = torch.stack([answer for answer, _ in known]).to(mask.device)
+        return logits, {layer: states[:, :, own] for own, layer in enumerate(self.kept)}
+
+    def _asked(self, batch: Batch) -> tuple[Tensor, Mapping[int, Tensor]]:
+        with torch.no_grad(), frozen(self.teacher.model):
+            return _answers(self.teacher, batch)
 
 
 Weighting = Callable[[Sequence[float]], list[float]]
@@ -146,6 +180,13 @@ def learn(case: Case, spent: float = 0.0) -> Course:
     wanted = {name: parameter.requires_grad for name, parameter in case.pruned.named_parameters()}
     if not case.task.labelled:  # half of the parameters of a small one, and so few texts say nothing of most words
         case.pruned.get_input_embeddings().requires_grad_(False)
+    begin = time.monotonic()
+    # Padding on the left moves the positions of a text, and the answers with them.
+    right = getattr(case.tokenizer, "padding_side", "right") == "right"
+    if case.task.labelled and right and case.minutes is None and case.settings.epochs > 1:
+        limit = token_limit(case.pruned, case.tokenizer, case.settings.max_tokens)
+        lesson.remember(lesson.batches(splits.train, case.tokenizer, case.settings.batch_size, limit), case.progress)
+    taught = time.monotonic() - begin
     try:
         result = train(
             case.pruned,
@@ -162,7 +203,7 @@ def learn(case: Case, spent: float = 0.0) -> Course:
     finally:
         for name, parameter in case.pruned.named_parameters():
             parameter.requires_grad_(wanted[name])
-    return Course(result.epochs, result.best_epoch, sum(epoch.seconds for epoch in result.epochs))
+    return Course(result.epochs, result.best_epoch, taught + sum(epoch.seconds for epoch in result.epochs))
 
 
 def _answers(layered: LayeredModel, batch: Batch) -> tuple[Tensor, Mapping[int, Tensor]]:

@@ -1,6 +1,5 @@
 """Saving a model so that it is either whole and verified under its name, or not there."""
 
-import errno
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -9,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -17,6 +15,7 @@ from analyzers.compression import verify
 from analyzers.compression.formats import Format, Subject
 from analyzers.errors import StorageError, VerificationFailed
 from analyzers.records import Verification
+from analyzers.storage import storage_errors
 from analyzers.tasks import Batch
 from analyzers.weights import weight_bytes
 
@@ -205,23 +204,3 @@ def _inputs(probe: Batch) -> dict[str, Tensor]:
 
 def _architecture(model: Any) -> str:
     return "classification" if type(model).__name__.endswith("ForSequenceClassification") else "causal"
-
-
-@contextmanager
-def storage_errors(path: Path) -> Iterator[None]:
-    """Turn a full or closed disk into one message.
-
-    Raises:
-        StorageError: in the place of the OSError of a full, read-only or forbidden file system.
-    """
-    try:
-        yield
-    except (OSError, SafetensorError) as error:
-        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
-        closed = getattr(error, "errno", None) in (errno.EROFS, errno.EACCES, errno.EPERM)
-        if not full and not closed:
-            raise
-        what = "the disk is full" if full else "the folder is not writable"
-        raise StorageError(
-            f"{what}: {path} was not saved; make room or choose another place with --home; finished runs are kept"
-        ) from error

@@ -135,23 +135,28 @@ def test_seeded(tmp_path: Path):
     assert not torch.equal(one["classifier.weight"], other["classifier.weight"])
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory):
+    return fit(tmp_path_factory.mktemp("undisturbed"))
+
+
 @pytest.mark.parametrize("batches", [1, 5, 9, 10, 13, 27])  # 9 batches an epoch
 @pytest.mark.parametrize("raising", [None, KeyboardInterrupt])
-def test_resume_is_exact(batches: int, raising, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_resume_is_exact(batches: int, raising, undisturbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(training, "SAVE_EVERY", 0.0)
-    undisturbed, expected = fit(tmp_path / "undisturbed")
+    whole, expected = undisturbed
     with pytest.raises(raising or Cancelled):
         fit(tmp_path / "stopped", StopAfter(batches, raising))
     torch.rand(7)  # whatever happens in between must not matter
     resumed, weights = fit(tmp_path / "stopped", resume=True)
     assert_same(weights, expected)
-    assert [epoch.select for epoch in resumed.epochs] == [epoch.select for epoch in undisturbed.epochs]
-    assert [e.train_loss for e in resumed.epochs] == [e.train_loss for e in undisturbed.epochs]
-    assert resumed.best_epoch == undisturbed.best_epoch
+    assert [epoch.select for epoch in resumed.epochs] == [epoch.select for epoch in whole.epochs]
+    assert [e.train_loss for e in resumed.epochs] == [e.train_loss for e in whole.epochs]
+    assert resumed.best_epoch == whole.best_epoch
 
 
-def test_resume_after_states_of_whole_epochs_only(tmp_path: Path):
-    _, expected = fit(tmp_path / "undisturbed")
+def test_resume_after_states_of_whole_epochs_only(undisturbed, tmp_path: Path):
+    _, expected = undisturbed
     with pytest.raises(KeyboardInterrupt):
         fit(tmp_path / "stopped", StopAfter(14, KeyboardInterrupt))  # in the middle of epoch 2
     heard = StopAfter(-1)

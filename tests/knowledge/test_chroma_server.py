@@ -12,6 +12,7 @@ import pytest
 from chromadb.config import Settings
 
 from analyzers.errors import StorageError, UsageError
+from knowledge.chroma import hang_up
 from knowledge.runs import RunStore
 from tests.sample_runs import evaluation_run, story
 
@@ -68,6 +69,7 @@ def test_two_homes_share_a_server_that_loses_an_index_and_goes_away(
     )
     for collection in client.list_collections():
         client.delete_collection(collection.name)
+    hang_up(client)
     assert len(store.search("anything", limit=10)) == 4
     assert "built again from 4 records" in store.notices[-1]
 

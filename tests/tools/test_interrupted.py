@@ -51,7 +51,7 @@ def requests(chain: Chain) -> dict[str, Request]:
         ("train", "evaluating"),
         ("analyze", "deletion curves"),
         ("plan", "hidden states"),
-        ("plan", "methods and baselines"),
+        ("plan", "all 15 sets of layers"),
         ("plan", "timing"),
         ("compress", "evaluating"),
         ("compress", "training"),

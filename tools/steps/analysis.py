@@ -4,7 +4,6 @@ import shutil
 import time
 
 from analyzers.analysis import analyze_splits
-from analyzers.compression.export import storage_errors
 from analyzers.estimate import Expected
 from analyzers.footprint import memory_peak
 from analyzers.importance import choose
@@ -12,6 +11,7 @@ from analyzers.journal import Journal
 from analyzers.progress import Progress
 from analyzers.records import AnalyzeRequest, Measurement, Run
 from analyzers.samples import ROWS
+from analyzers.storage import storage_errors
 from tools.inputs import fingerprint, open_inputs
 from tools.recording import recording, unfinished
 from tools.wording import duration, size

@@ -8,7 +8,7 @@ from pathlib import Path
 from analyzers import datasets
 from analyzers.compression import cost
 from analyzers.compression.distillation import WEIGHTINGS
-from analyzers.compression.export import check_room, expected, save, save_verified, storage_errors
+from analyzers.compression.export import check_room, expected, save, save_verified
 from analyzers.compression.healer import healed, transferred
 from analyzers.compression.healing import Case, find
 from analyzers.compression.quantization import PLAIN, check_available, describe, quantized
@@ -30,6 +30,7 @@ from analyzers.records import (
     TrainRequest,
 )
 from analyzers.references import parse_data
+from analyzers.storage import storage_errors
 from analyzers.tasks import Batch
 from analyzers.training import discard_state, token_limit
 from analyzers.weights import weight_bytes

@@ -9,7 +9,6 @@ import numpy as np
 from analyzers.baselines import Similarity, similarity, weight_times_gradient
 from analyzers.budget import Budget
 from analyzers.coalitions import Coalitions, Kept
-from analyzers.compression.export import storage_errors
 from analyzers.consensus import order_of
 from analyzers.errors import UnknownRun
 from analyzers.evaluation import forward_call, latencies
@@ -19,6 +18,7 @@ from analyzers.planning import Published, Search, within_drop
 from analyzers.progress import Progress
 from analyzers.records import AnalysisResult, PlanRequest, Run
 from analyzers.samples import ROWS, in_eighths
+from analyzers.storage import storage_errors
 from analyzers.sublayers import SubLayers
 from analyzers.targets import BYTES, check_drop, keep_within, layers_to_keep
 from analyzers.tasks import Batch
@@ -99,7 +99,10 @@ def _plan(
         _divergence(request, units, inputs, batches["select"], journal),
         request.seed,
     )
-    search.coalitions.measure([search.coalitions.everything], progress, "the dense model on select")
+    if still:
+        search.coalitions.measure([search.coalitions.everything], progress, "the dense model on select")
+    else:
+        search.begin()
     if request.max_drop is not None:
         kept, seeds, exhaustive = within_drop(search, request.max_drop)
         keep = search.layers - len(search.coalitions.everything - kept)

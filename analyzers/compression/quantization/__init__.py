@@ -130,7 +130,8 @@ def quantized(model: Any, name: str, near: Path) -> Any:
         ModelError: the model is quantized already, or has no weight that this precision can store.
         StorageError: there is too little room beside `near`.
     """
-    from analyzers.compression.export import check_room, storage_errors
+    from analyzers.compression.export import check_room
+    from analyzers.storage import storage_errors
 
     check_plain(model, type(model).__name__, "quantize")
     device = next(model.parameters()).device

@@ -39,12 +39,13 @@ def talk(tmp_path: Path, no_index: None, workflows: FakeWorkflows) -> Iterator[A
     """Begins a conversation with a model that says the steps, of a grade, in a home with runs."""
     sessions = []
 
-    def begin(grade: Any, *steps: Any, runs: Any = ()) -> tuple[ChatSession, Scripted]:
+    def begin(grade: Any, *steps: Any, runs: Any = (), context: int | None = None) -> tuple[ChatSession, Scripted]:
         workspace = Workspace(home=tmp_path / "home", cache=tmp_path / "cache")
         for run in runs:
             workspace.runs.save(run)
         model = Scripted(steps=list(steps))
-        sessions.append(ChatSession(LanguageModel(model, "ollama:scripted", "asked", grade=grade), workspace))
+        llm = LanguageModel(model, "ollama:scripted", "asked", grade=grade, context=context)
+        sessions.append(ChatSession(llm, workspace))
         return sessions[-1], model
 
     yield begin
@@ -218,8 +219,11 @@ def test_a_bad_printed_call_falls_back_to_the_schema(talk: Any) -> None:
     assert len(model.seen) == 4
 
 
-def test_the_schema_takes_all_steps_at_once_and_those_they_need(talk: Any, workflows: FakeWorkflows) -> None:
-    session, model = talk("schema", chosen("train_model", "compress_model"))
+@pytest.mark.parametrize("context", [None, 2048])  # a model that reads little does not make the answer shorter
+def test_the_schema_takes_all_steps_at_once_and_those_they_need(
+    talk: Any, workflows: FakeWorkflows, context: int | None
+) -> None:
+    session, model = talk("schema", chosen("train_model", "compress_model"), context=context)
     events = list(session.stream("train minilm on amazon and make it twice as fast"))
     assert workflows.names == ["train", "analyze", "plan", "compress"]
     assert len(model.seen) == 1

@@ -27,6 +27,7 @@ from analyzers.tasks import Batch
 from analyzers.tasks.classification import Classification
 from analyzers.tasks.language_modeling import LanguageModeling
 from analyzers.training import train
+from tests import tiny
 from tests.analyzers.compression.conftest import encoder
 
 KEPT = [0, 2]
@@ -67,6 +68,41 @@ def fixed_batch() -> Batch:
 def distance(teacher: nn.Module, student: nn.Module, kept: list[int], batch: Batch) -> torch.Tensor:
     task = Distillation(Classification(), LayeredModel(teacher), LayeredModel(student), kept)
     return task.losses(student, batch)
+
+
+def test_what_the_teacher_said_once_is_what_it_says(monkeypatch: pytest.MonkeyPatch):
+    generator = torch.Generator().manual_seed(0)
+    rows = [torch.randint(1, tiny.VOCABULARY, (1, 3 + row % 5), generator=generator) for row in range(12)]
+
+    def batch(numbers: list[int]) -> Batch:
+        tokens = max(rows[number].shape[1] for number in numbers)
+        ends = [(0, tokens - rows[number].shape[1]) for number in numbers]
+        ids = [nn.functional.pad(rows[number], end) for number, end in zip(numbers, ends, strict=True)]
+        mask = [
+            nn.functional.pad(torch.ones_like(rows[number]), end) for number, end in zip(numbers, ends, strict=True)
+        ]
+        inputs = {"input_ids": torch.cat(ids), "attention_mask": torch.cat(mask)}
+        return Batch(inputs, torch.zeros(len(numbers), dtype=torch.long), torch.tensor(numbers))
+
+    model = tiny.bert()
+    task = Distillation(
+        Classification(), LayeredModel(model), LayeredModel(remove_blocks(model, [1])), [0, 2], [0.3, 0.7]
+    )
+    asked = []
+    monkeypatch.setattr(task, "_asked", lambda each, ask=task._asked: (asked.append(1), ask(each))[1])
+    learned = [batch([7, 1, 4]), batch([0, 11, 3, 2])]
+    expected = [task.losses(task.student.model, each) for each in learned]
+    everything = [batch(list(range(6))), batch(list(range(6, 12)))]
+    with monkeypatch.context() as small:
+        small.setattr(distillation, "REMEMBERED", 100)
+        task.remember(everything, Progress())
+    assert not task._known, "more than may be remembered"
+    task.remember(everything, Progress())
+    asked.clear()
+    for each, loss in zip(learned, expected, strict=True):
+        torch.testing.assert_close(task.losses(task.student.model, each), loss, rtol=1e-5, atol=1e-6)
+    assert loss.std() > 1e-4, "rows differ, or their order would not be tested"
+    assert not asked
 
 
 def test_divergence_by_hand():

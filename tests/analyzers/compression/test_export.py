@@ -12,10 +12,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from analyzers.compression import export, verify
-from analyzers.compression.export import expected, save, save_verified, storage_errors
+from analyzers.compression.export import expected, save, save_verified
 from analyzers.compression.surgery import remove_blocks
 from analyzers.errors import StorageError, VerificationFailed
 from analyzers.layers import LayeredModel
+from analyzers.storage import storage_errors
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 

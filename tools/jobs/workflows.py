@@ -1,0 +1,72 @@
+"""`tools.workflows` with each workflow in a process of its own: stands for that module where a chat or a page is not to wait."""
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from analyzers import errors
+from analyzers.errors import Cancelled, LayerwiseError, UsageError
+from analyzers.progress import Progress
+from analyzers.records import AnalyzeRequest, CompressRequest, EvaluateRequest, PlanRequest, Request, Run, TrainRequest
+from analyzers.requests import ExportRequest
+from tools.jobs.control import cancel, follow, look, show, submit
+from tools.workspace import Workspace
+
+
+class JobWorkflows:
+    """The same functions as in `tools.workflows`. Each submits a job and follows it; to cancel its progress cancels the job.
+
+    Whoever calls may die: the job goes on.
+
+    Args:
+        workspace: jobs that died there are found at once.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        look(workspace)
+
+    def train(self, request: TrainRequest, workspace: Workspace, progress: Progress, *, resume: bool = False) -> Run:
+        return _done(request, workspace, progress, resume)
+
+    def analyze(self, request: AnalyzeRequest, workspace: Workspace, progress: Progress) -> Run:
+        return _done(request, workspace, progress)
+
+    def plan(self, request: PlanRequest, workspace: Workspace, progress: Progress) -> Run:
+        return _done(request, workspace, progress)
+
+    def compress(
+        self, request: CompressRequest, workspace: Workspace, progress: Progress, *, resume: bool = False
+    ) -> Run:
+        return _done(request, workspace, progress, resume)
+
+    def evaluate(self, request: EvaluateRequest, workspace: Workspace, progress: Progress) -> Run:
+        return _done(request, workspace, progress)
+
+    def export(self, request: ExportRequest, workspace: Workspace, progress: Progress) -> Run:
+        return _done(request, workspace, progress)
+
+    def report(self, runs: list[str], out: Path, workspace: Workspace) -> Any:
+        """Takes no minutes: it is written here."""
+        from tools.report import report
+
+        return report(runs, out, workspace)
+
+
+def _done(request: Request, workspace: Workspace, progress: Progress, resume: bool = False) -> Run:
+    """The run of a job that was done.
+
+    Raises:
+        LayerwiseError: the error that ended it, of its own class; Cancelled if it was cancelled, here or elsewhere.
+    """
+    progress.check()
+    job = submit(request, workspace, resume=resume)
+    try:
+        job = follow(job.id, workspace, progress)
+    except Cancelled:
+        with suppress(UsageError):  # it has just ended by itself
+            cancel(job.id, workspace)
+        job = show(job.id, workspace)
+    if job.status == "done" and job.run:
+        return workspace.runs.get(job.run)
+    kind = getattr(errors, job.error_type or "", LayerwiseError)
+    raise kind(job.error or f"{job.id} is {job.status}; see: layerwise jobs show {job.id}")
