@@ -13,6 +13,7 @@ import click
 from agent import cli_jobs
 from agent.cli_options import common, options_of, request
 from agent.cli_outcome import Cli, Session, show, show_json
+from agent.cli_runs import runs
 from agent.cli_sessions import sessions
 from analyzers.records import (
     AnalyzeRequest,
@@ -129,107 +130,7 @@ def export(session: Session, **fields: Any) -> None:
 
 
 main.add_command(cli_jobs.jobs)
-
-
-@main.group()
-def runs() -> None:
-    """Everything that was done: list, show, search, compare, delete, export."""
-
-
-def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
-    for name in ("data", "model", "status", "kind"):
-        command = click.option(f"--{name}", metavar=name.upper(), help=f"Only runs of this {name}.")(command)
-    return command
-
-
-@runs.command("list")
-@_filters
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many, the newest first.")
-@common
-def list_runs(session: Session, limit: int, **filters: str | None) -> None:
-    """List the newest runs."""
-    session.settle()
-    found = session.workspace.runs.list(**filters, limit=limit)
-    if session.as_json:
-        return show_json([run.model_dump(mode="json") for run in found])
-    from agent.summaries import listing
-
-    return show(listing(found))
-
-
-@runs.command("show")
-@click.argument("run_id", metavar="ID")
-@common
-def show_run(session: Session, run_id: str) -> None:
-    """Show one run."""
-    session.settle()
-    run = session.workspace.runs.get(run_id)
-    if session.as_json:
-        return show(run.model_dump_json(indent=1))
-    from agent.summaries import summary
-
-    return show(f"{summary(run)}\nfolder  {session.workspace.runs.folder(run.id)}")
-
-
-@runs.command()
-@click.argument("text")
-@_filters
-@click.option("--limit", type=click.IntRange(min=1), default=5, show_default=True, help="How many, the best first.")
-@common
-def search(session: Session, text: str, limit: int, **filters: str | None) -> None:
-    """Find runs by meaning, and by field."""
-    with session.working():
-        hits = session.workspace.runs.search(text, **filters, limit=limit)
-    if session.as_json:
-        return show_json([{"score": hit.score, "run": hit.run.model_dump(mode="json")} for hit in hits])
-    from agent.summaries import listing
-
-    return show(listing([hit.run for hit in hits], [hit.score for hit in hits]))
-
-
-@runs.command()
-@click.argument("run_ids", metavar="ID ID...", nargs=-1, required=True)
-@common
-def compare(session: Session, run_ids: tuple[str, ...]) -> None:
-    """Put runs side by side: settings, measurements, ranks."""
-    from knowledge.comparison import compare as compared
-
-    found = compared([session.workspace.runs.get(run_id) for run_id in run_ids])
-    if session.as_json:
-        return show(found.model_dump_json(indent=1))
-    from agent.summaries import side_by_side
-
-    return show(side_by_side(found))
-
-
-@runs.command()
-@click.argument("run_id", metavar="ID")
-@click.option("--force", is_flag=True, help="Even if other runs were made from it.")
-@common
-def delete(session: Session, run_id: str, force: bool) -> None:
-    """Delete a run and its artifacts."""
-    with session.working():
-        session.workspace.runs.delete(run_id, force=force)
-    show_json({"deleted": run_id}) if session.as_json else show(f"deleted {run_id}")
-
-
-@runs.command("export")
-@click.argument("run_id", metavar="ID")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@common
-def export_run(session: Session, run_id: str, file: Path) -> None:
-    """Pack a run, its artifacts and their checksums into a zip FILE."""
-    path = session.workspace.runs.export(run_id, file)
-    show_json({"exported": run_id, "path": str(path)}) if session.as_json else show(f"wrote {path}")
-
-
-@runs.command()
-@common
-def reindex(session: Session) -> None:
-    """Build the search index again from the records."""
-    with session.working():
-        count = session.workspace.runs.reindex()
-    show_json({"indexed": count}) if session.as_json else show(f"indexed {count} runs")
+main.add_command(runs)
 
 
 @main.command()

@@ -205,7 +205,7 @@ def environment(workspace: Workspace) -> Environment:
         threads=workspace.threads or torch.get_num_threads(),
         home=str(home),
         home_writable=os.access(nearest, os.W_OK),
-        runs=len(workspace.runs.list()),
+        runs=workspace.runs.count(),
         index="there" if (home / "index").exists() else "not built yet; the first search builds it",
         cache=str(cache),
         demo_assets=tuple(name for name in DEMO_MODELS if (cache / name).exists()),

@@ -20,6 +20,7 @@ class Settings(BaseSettings):
     cache: Path = Field(default_factory=lambda: user_cache_path("layerwise"))
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     threads: int | None = Field(default=None, ge=1)  # None: as many as torch takes by itself
+    chroma_url: str | None = None  # a Chroma server for the search index; None: inside the home
     workers: int = Field(default=1, ge=1)  # jobs that may run at once; each takes its share of the threads
     llm: str = "auto"
     ollama_base_url: str = "http://127.0.0.1:11434"
@@ -36,6 +37,7 @@ class Settings(BaseSettings):
             cache=self.cache.expanduser(),
             device=self.device,
             threads=self.threads,
+            chroma_url=self.chroma_url or None,
             workers=self.workers,
         )
 

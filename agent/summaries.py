@@ -16,7 +16,7 @@ from analyzers.records import (
     TrainResult,
     Verification,
 )
-from knowledge.comparison import Comparison, ranks
+from knowledge.comparison import ranks
 from tools.wording import count, duration, layers, number, significant, title, units, with_interval
 
 SUBJECTS = ("dense", "predicted", "compressed", "healed", "quantized", "exported")
@@ -37,29 +37,6 @@ def table(header: list[str], rows: Iterable[Iterable[str]]) -> str:
         ).rstrip()
         for line in lines
     )
-
-
-def listing(runs: list[Run], scores: list[float] | None = None) -> str:
-    """One line a run."""
-    if not runs:
-        return "no runs; make one with: layerwise train demo:minilm demo:amazon"
-    rows = [
-        [
-            run.id,
-            run.status,
-            f"{run.created:%Y-%m-%d %H:%M}",
-            duration(run.seconds),
-            run.model,
-            run.data or "",
-            _gist(run),
-        ]
-        for run in runs
-    ]
-    header = ["id", "status", "when (UTC)", "took", "model", "data", "result"]
-    if scores is not None:
-        header = ["score", *header]
-        rows = [[f"{score:.2f}", *row] for score, row in zip(scores, rows, strict=True)]
-    return table(header, rows)
 
 
 def summary(run: Run) -> str:
@@ -86,42 +63,7 @@ def summary(run: Run) -> str:
     return "\n".join(parts)
 
 
-def side_by_side(comparison: Comparison) -> str:
-    """A comparison as tables."""
-    parts = [f"caution: {text}" for text in comparison.cautions]
-    if comparison.settings:
-        rows = [[row.name, *(_cell(value) for value in row.values)] for row in comparison.settings]
-        parts.append(table(["differs", *comparison.runs], rows))
-    else:
-        parts.append("the settings are the same")
-    if comparison.measurements:
-        header = ["measured", *comparison.runs] + (["verdict"] if len(comparison.runs) == 2 else [])
-        rows = []
-        for row in comparison.measurements:
-            name = " ".join(part for part in (title(row.name), row.subject, row.split, row.conditions) if part)
-            cells = [with_interval(value) if value else "-" for value in row.values]
-            rows.append([name, *cells] + ([row.verdict or "-"] if len(comparison.runs) == 2 else []))
-        parts.append(table(header, rows))
-        if any(row.verdict for row in comparison.measurements):
-            parts.append(
-                "cannot tell: the 95 % intervals overlap, which shows neither a difference nor that there is none"
-            )
-    if comparison.ranks:
-        rows = [
-            [title(row.method), *(" ".join(map(str, order)) if order else "-" for order in row.ranks)]
-            for row in comparison.ranks
-        ]
-        parts.append(table(["rank of layers 0, 1, ...", *comparison.runs], rows))
-    return "\n\n".join(parts)
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, list):
-        return ",".join(map(str, value))
-    return "-" if value is None else str(value)
-
-
-def _gist(run: Run) -> str:
+def gist(run: Run) -> str:
     """The result in a few words."""
     match run.result:
         case AnalysisResult() as analysis:

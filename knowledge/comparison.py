@@ -4,8 +4,10 @@ from typing import Any, Literal
 
 from analyzers.errors import UsageError
 from analyzers.records import AnalysisResult, LayerScore, Measurement, Record, Run
+from knowledge.significance import Difference, difference
 
 Verdict = Literal["first higher", "second higher", "cannot tell"]
+OF_A_MACHINE = ("latency_ms", "throughput", "peak_memory_mb")
 
 
 class SettingRow(Record):
@@ -24,7 +26,8 @@ class MeasurementRow(Record):
     conditions: str = ""
     unit: str
     values: list[Measurement | None]
-    verdict: Verdict | None  # only for two runs that both have an interval
+    differences: list[Difference | None]  # of each run from the first one that measured it
+    verdict: Verdict | None  # only for two runs that can be compared
 
 
 class RankRow(Record):
@@ -47,8 +50,8 @@ class Comparison(Record):
 def compare(runs: list[Run]) -> Comparison:
     """Put runs side by side.
 
-    Two 95 % intervals that do not overlap are a difference beyond chance; two that do overlap leave it open, which is
-    not the same as showing that there is none.
+    A difference is beyond chance when its 95 % interval (see `significance.difference`) leaves out zero; one that holds
+    zero leaves it open, which is not the same as showing that there is none.
 
     Raises:
         UsageError: fewer than two runs, or one named twice.
@@ -66,12 +69,16 @@ def compare(runs: list[Run]) -> Comparison:
 
 
 def verdict(first: Measurement, second: Measurement) -> Verdict | None:
-    """Whether two measurements differ beyond their 95 % intervals; None where one has no interval."""
-    if first.low is None or first.high is None or second.low is None or second.high is None:
+    """Whether two measurements differ beyond chance; None where one has no interval."""
+    return _verdict(difference(first, second))
+
+
+def _verdict(found: Difference | None) -> Verdict | None:
+    if found is None:
         return None
-    if first.low > second.high:
-        return "first higher"
-    return "second higher" if second.low > first.high else "cannot tell"
+    if not found.beyond_chance:
+        return "cannot tell"
+    return "second higher" if found.value > 0 else "first higher"
 
 
 def _settings(runs: list[Run]) -> list[SettingRow]:
@@ -103,6 +110,7 @@ def _measurements(runs: list[Run]) -> list[MeasurementRow]:
         name, subject, split, conditions = key
         values = [_exactly(run, *key) for run in runs]
         there = [value for value in values if value is not None]
+        differences = _differences(values, runs, name)
         rows.append(
             MeasurementRow(
                 name=name,
@@ -111,10 +119,25 @@ def _measurements(runs: list[Run]) -> list[MeasurementRow]:
                 conditions=conditions,
                 unit=there[0].unit,
                 values=values,
-                verdict=verdict(there[0], there[1]) if len(runs) == len(there) == 2 else None,
+                differences=differences,
+                verdict=_verdict(differences[1]) if len(runs) == 2 else None,
             )
         )
     return rows
+
+
+def _differences(values: list[Measurement | None], runs: list[Run], name: str) -> list[Difference | None]:
+    """That of each run from the first that measured it; none of what two machines did, or of a number that is exact."""
+    base = next((place for place, value in enumerate(values) if value is not None), 0)
+    first, found = values[base], []
+    for place, value in enumerate(values):
+        alike = name not in OF_A_MACHINE or _machine(runs[place]) == _machine(runs[base])
+        found.append(difference(first, value) if first and value and place > base and alike else None)
+    return found
+
+
+def _machine(run: Run) -> tuple[str, str]:
+    return run.environment.cpu, run.environment.device
 
 
 def _exactly(run: Run, name: str, subject: str, split: str | None, conditions: str) -> Measurement | None:
@@ -142,7 +165,13 @@ def _cautions(runs: list[Run]) -> list[str]:
     tests = {run.splits["test"].sha256 for run in runs if "test" in run.splits}
     if len(tests) > 1:
         cautions.append("the runs were tested on different examples: their numbers are not of the same test")
-    if len({(run.environment.cpu, run.environment.device) for run in runs}) > 1:
+    named = [run.splits["test"].sha256 for run in runs if "test" in run.splits]
+    if len(named) > len(set(named)):
+        cautions.append(
+            "runs tested on the same examples are paired, and answers of single examples are not kept: the intervals of "
+            "differences take them as independent, which is wider than need be"
+        )
+    if len({_machine(run) for run in runs}) > 1:
         cautions.append("the runs were made on different machines: compare no latency, throughput or memory")
     unfinished = [run.id for run in runs if run.status != "done"]
     if unfinished:

@@ -9,6 +9,7 @@ from analyzers.records import (
     Run,
     TrainResult,
 )
+from knowledge.labels import Labels
 
 # English and Chinese, so that a question in either finds the run.
 KINDS = {
@@ -21,8 +22,8 @@ KINDS = {
 }
 
 
-def describe(run: Run) -> str:
-    """A few lines: what was done, with what, and what came out."""
+def describe(run: Run, labels: Labels) -> str:
+    """A few lines: what was done, with what, what came out, and what a person said of it."""
     lines = [
         f"{run.id}: {KINDS[run.kind]}",
         f"model {run.model}, data {run.data or 'none'}, {run.status}, {run.created:%Y-%m-%d %A}",
@@ -34,7 +35,8 @@ def describe(run: Run) -> str:
         f"{m.name} of {m.subject}{f' on {m.split}' if m.split else ''} {m.value:.4g} {m.unit}".strip()
         for m in run.measurements[:12]
     ]
-    return "\n".join(lines + ([", ".join(numbers)] if numbers else []) + [run.command])
+    said = [*([f"tags: {', '.join(labels.tags)}"] if labels.tags else []), *(each.text for each in labels.notes)]
+    return "\n".join(lines + said + ([", ".join(numbers)] if numbers else []) + [run.command])
 
 
 def _result(run: Run) -> list[str]:

@@ -10,12 +10,6 @@ from analyzers.errors import DamagedRecord
 from analyzers.records import Run
 
 
-def stamp(path: Path) -> str:
-    """Changes whenever the record does; sorts by time."""
-    state = path.stat()
-    return f"{state.st_mtime_ns:020d}-{state.st_size}"
-
-
 def parsed(path: Path) -> dict[str, Any]:
     """The fields of a record, not validated.
 
@@ -27,7 +21,7 @@ def parsed(path: Path) -> dict[str, Any]:
         fields = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise
-    except (OSError, ValueError) as problem:
+    except (OSError, ValueError, RecursionError) as problem:
         raise DamagedRecord(f"{_what(path)} cannot be read ({problem}); {_way_out(path)}") from None
     if not isinstance(fields, dict):
         raise DamagedRecord(f"{_what(path)} is not a record; {_way_out(path)}")
@@ -54,7 +48,7 @@ def validated(fields: dict[str, Any], path: Path) -> Run:
 
 
 def _what(path: Path) -> str:
-    return f"the record of {path.parent.name}"
+    return f"the record of {path.parent.name} in {path}"
 
 
 def _way_out(path: Path) -> str:

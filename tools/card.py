@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from analyzers.compression.formats import Format
 from analyzers.errors import LayerwiseError
 from analyzers.records import CompressionResult, ExportResult, Run
-from tools.facts import base_model
 from tools.rendering import rendered
 from tools.wording import count, layers, title, with_interval
 from tools.workspace import Workspace
@@ -57,7 +56,7 @@ def card(run: Run, about: Exported, workspace: Workspace) -> str:
         "model_card.md.j2",
         name=about.name,
         what=about.form.TITLE,
-        base=base_model(run, workspace.runs),
+        base=workspace.runs.base_model(run),
         layers=about.layers,
         parameters=count(about.parameters),
         removed=[

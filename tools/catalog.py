@@ -26,7 +26,7 @@ from analyzers.records import (
     TrainRequest,
 )
 from analyzers.requests import ExportRequest
-from tools.facts import base_model, brief, facts
+from tools.facts import brief, facts
 from tools.workspace import Workspace
 
 Answer = tuple[str, list[str]]  # content, artifact
@@ -235,7 +235,7 @@ class _Catalog:
 
     def list_runs(self, kind: Kind | None = None, model: str | None = None, limit: int = 10) -> Answer:
         store = self._workspace.runs
-        found = [run for run in store.list(kind=kind) if model in (None, run.model, base_model(run, store))][:limit]
+        found = store.list(kind=kind, base_model=model, limit=limit) or store.list(kind=kind, model=model, limit=limit)
         return _json({"runs": [brief(run, store) for run in found]}), [run.id for run in found]
 
     def search_runs(self, query: str, limit: int = 5) -> Answer:

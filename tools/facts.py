@@ -5,7 +5,6 @@ Whatever an answer says about a run stands either here or in the record.
 
 from typing import Any
 
-from analyzers.errors import LayerwiseError
 from analyzers.records import (
     AnalysisResult,
     Candidate,
@@ -55,23 +54,11 @@ def brief(run: Run, store: RunStore) -> dict[str, Any]:
         "status": run.status,
         "created": f"{run.created:%Y-%m-%d %H:%M}",
         "model": run.model,
-        "base_model": base_model(run, store),
+        "base_model": store.base_model(run),
         "data": run.data,
         "headline": headline(run),
     }
     return {**about, "error": run.error} if run.error else about
-
-
-def base_model(run: Run, store: RunStore) -> str:
-    """The model at the start of the lineage: the one that no run produced."""
-    model, seen = run.model, {run.id}
-    while model not in seen:
-        seen.add(model)
-        try:
-            model = store.get(model).model
-        except LayerwiseError:
-            break  # not a run, or one that was deleted: as far as it can be followed
-    return model
 
 
 def headline(run: Run) -> dict[str, Any] | None:

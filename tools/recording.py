@@ -18,6 +18,7 @@ from analyzers.errors import Cancelled, DamagedRecord, LayerwiseError, StorageEr
 from analyzers.records import Artifact, Environment, Kind, Measurement, Record, Request, Run, Split, Status, now
 from analyzers.run_ids import new_run_id
 from analyzers.storage import storage_errors
+from knowledge import labels
 from tools.workspace import Workspace
 
 PACKAGES = ("torch", "transformers", "captum", "shap", "scikit-learn", "scipy", "numpy", "tokenizers", "layerwise")
@@ -74,7 +75,7 @@ def recording(
 
 def unfinished(kind: Kind, request: Request, workspace: Workspace) -> Run | None:
     """The newest run of the same command, if it did not come to its end and no process is at work on it."""
-    same = [run for run in workspace.runs.list(kind=kind) if run.command == request.command()]
+    same = workspace.runs.list(kind=kind, command=request.command(), limit=1)
     if not same or same[0].status == "done":
         return None
     try:
@@ -90,7 +91,7 @@ def to_resume(kind: Kind, request: Request, workspace: Workspace) -> Run | None:
     Raises:
         UsageError: the newest run of this command is finished.
     """
-    same = [run for run in workspace.runs.list(kind=kind) if run.command == request.command()]
+    same = workspace.runs.list(kind=kind, command=request.command(), limit=1)
     if same and same[0].status == "done":
         raise UsageError(f"{same[0].id} of this command is finished; there is nothing to resume: use that run")
     return same[0] if same else None
@@ -182,8 +183,9 @@ def _recorded(run: Run, workspace: Workspace, spent: float) -> Iterator[Recordin
 
 
 def artifacts(folder: Path) -> list[Artifact]:
-    """All files of a run but its record, with their checksums."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / "record.json")
+    """All files of a run but its record and its labels, with their checksums."""
+    kept = (folder / "record.json", folder / labels.FILE)
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path not in kept)
     return [Artifact(path=str(p.relative_to(folder)), sha256=_sha256(p), bytes=p.stat().st_size) for p in files]
 
 

@@ -164,9 +164,9 @@ def _compressed(run: Run, result: CompressionResult) -> list[Fact]:
     if pair := _pair(run, result.metric):
         before, after = pair
         meaning = {
-            "first higher": "the intervals lie apart: the difference is more than chance",
-            "second higher": "the intervals lie apart: the difference is more than chance",
-            "cannot tell": "the intervals overlap: this test cannot tell the two apart",
+            "first higher": "the interval of the difference leaves out zero: it is more than chance",
+            "second higher": "the interval of the difference leaves out zero: it is more than chance",
+            "cannot tell": "the interval of the difference holds zero: this test cannot tell the two apart",
             None: "no interval was measured",
         }[verdict(before, after)]
         facts.append(

@@ -23,6 +23,7 @@ class Workspace(BaseModel):
     cache: Path
     device: str = "auto"
     threads: int | None = None  # None: as many as torch takes by itself
+    chroma_url: str | None = None  # a Chroma server for the search index; None: inside the home
     workers: int = 1  # jobs that may run at once
     began: Callable[[Run], None] | None = Field(
         default=None, exclude=True, repr=False
@@ -30,7 +31,7 @@ class Workspace(BaseModel):
 
     @cached_property
     def runs(self) -> RunStore:
-        return RunStore(self.home, embedder_folder=self.cache / "minilm")
+        return RunStore(self.home, embedder_folder=self.cache / "minilm", chroma_url=self.chroma_url)
 
     @property
     def sessions(self) -> Path:

@@ -81,7 +81,7 @@ class RecordedWorkflows:
         self._made += 1
         kind = ENDS[name]
         known = recorded()[kind]
-        newest = max((run.created for run in workspace.runs.list()), default=known.created)
+        newest = max((run.created for run in workspace.runs.list(limit=1)), default=known.created)
         changes: dict[str, Any] = {
             "id": f"{kind}-new00{self._made}",
             "created": newest + timedelta(minutes=1),

@@ -14,10 +14,10 @@ import numpy as np
 import platformdirs
 import torch
 
-from tests.bench import healing, plans
+from tests.bench import healing, history, plans
 from tests.bench.cases import CASES, Case, Numbers
 
-TABLES = {"plans": plans.tables, "healing": healing.tables}  # not races but tables of qualities
+TABLES = {"plans": plans.tables, "healing": healing.tables, "history": history.tables}  # not races but tables
 
 
 def timed(run: Callable[[], Numbers]) -> tuple[float, Numbers]:
@@ -58,7 +58,9 @@ def measured(letter: str, case: Case) -> tuple[str, bool]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
-    parser.add_argument("--only", default=",".join([*CASES, *TABLES]), help="cases, such as a,b, plans or healing")
+    parser.add_argument(
+        "--only", default=",".join([*CASES, *TABLES]), help="cases, such as a,b, plans, healing or history"
+    )
     parser.add_argument("--cache", type=Path, default=Path(os.environ.get("LAYERWISE_CACHE") or default_cache()))
     wanted = parser.parse_args()
     letters = wanted.only.split(",")

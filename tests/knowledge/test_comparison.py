@@ -8,31 +8,31 @@ from knowledge.comparison import compare, ranks, verdict
 from tests.sample_runs import ENVIRONMENT, SPLITS, analysis_run, compression_run, train_run
 
 
-def accuracy(low: float | None, high: float | None) -> Measurement:
-    return Measurement(name="accuracy", subject="dense", split="test", value=0.9, low=low, high=high, n=100)
+def loss(value: float, apart: float | None) -> Measurement:
+    low, high = (None, None) if apart is None else (value - apart, value + apart)
+    return Measurement(name="loss", subject="dense", split="test", value=value, low=low, high=high, n=100)
 
 
 @pytest.mark.parametrize(
     ("first", "second", "expected"),
     [
-        ((0.80, 0.85), (0.90, 0.95), "second higher"),
-        ((0.90, 0.95), (0.80, 0.85), "first higher"),
-        ((0.80, 0.92), (0.90, 0.95), "cannot tell"),
-        ((0.80, 0.90), (0.90, 0.95), "cannot tell"),  # they touch
-        ((None, None), (0.90, 0.95), None),
-        ((0.80, 0.85), (None, None), None),
+        ((0.80, 0.05), (0.90, 0.05), "second higher"),  # 0.1 ± 0.0707
+        ((0.90, 0.05), (0.80, 0.05), "first higher"),
+        ((0.80, 0.08), (0.90, 0.07), "cannot tell"),  # 0.1 ± 0.106
+        ((0.80, None), (0.90, 0.01), None),
+        ((0.80, 0.01), (0.90, None), None),
     ],
 )
-def test_only_intervals_apart_are_a_difference(first, second, expected) -> None:
-    assert verdict(accuracy(*first), accuracy(*second)) == expected
+def test_a_difference_counts_when_its_interval_leaves_out_zero(first, second, expected) -> None:
+    assert verdict(loss(*first), loss(*second)) == expected
 
 
-def with_accuracy(run_id: str, low: float, high: float, **changes: object) -> Run:
-    return train_run(run_id=run_id, measurements=[accuracy(low, high)], **changes)
+def with_loss(run_id: str, value: float, **changes: object) -> Run:
+    return train_run(run_id=run_id, measurements=[loss(value, 0.01)], **changes)
 
 
 def test_settings_that_differ_and_no_others() -> None:
-    found = compare([with_accuracy("train-a", 0.8, 0.85), with_accuracy("train-b", 0.9, 0.95, seed=3, settings={})])
+    found = compare([with_loss("train-a", 0.8), with_loss("train-b", 0.9, seed=3, settings={})])
     assert {row.name: row.values for row in found.settings} == {
         "seed": [0, 3],
         "epochs": [3, None],
@@ -42,7 +42,8 @@ def test_settings_that_differ_and_no_others() -> None:
         "patience": [2, None],
     }
     assert [row.verdict for row in found.measurements] == ["second higher"]
-    assert found.cautions == []
+    [caution] = found.cautions
+    assert "paired" in caution, "tested on the same examples"
 
 
 def test_a_quantity_that_one_run_lacks_has_a_gap_and_no_verdict() -> None:
@@ -56,11 +57,23 @@ def test_a_quantity_that_one_run_lacks_has_a_gap_and_no_verdict() -> None:
 
 
 def test_three_runs_have_no_verdict() -> None:
-    found = compare(
-        [with_accuracy(f"train-{name}", low, low + 0.01) for name, low in zip("abc", (0.1, 0.5, 0.9), strict=True)]
-    )
+    found = compare([with_loss(f"train-{name}", value) for name, value in zip("abc", (0.1, 0.5, 0.11), strict=True)])
     assert [row.verdict for row in found.measurements] == [None]
     assert len(found.measurements[0].values) == 3
+    assert found.measurements[0].differences[0] is None
+    assert [each.beyond_chance for each in found.measurements[0].differences[1:]] == [True, False]
+
+
+def test_times_of_two_machines_are_not_compared() -> None:
+    times = [
+        Measurement(name="latency_ms", subject="dense", value=value, low=value - 1, high=value + 1) for value in (9, 20)
+    ]
+    here = train_run(measurements=times[:1])
+    elsewhere = ENVIRONMENT.model_copy(update={"cpu": "another"})
+    there = train_run(run_id="train-b", measurements=times[1:])
+    assert compare([here, there]).measurements[0].verdict == "second higher"
+    there = there.model_copy(update={"environment": elsewhere})
+    assert compare([here, there]).measurements[0].verdict is None
 
 
 def test_ranks_by_hand() -> None:

