@@ -26,7 +26,8 @@ _NUMBER = re.compile(
 )
 # "[0.85, 0.91]", "(CI: 1.32 – 1.63)", "95 % CI 0.83 to 0.94"
 _BRACKET = re.compile(
-    rf"(?<=[\[(（])(?:[^\d\])）]{{0,24}}|95 ?%[^\d\])）]{{0,24}})[\[(（]?{_BETWEEN}(?=[\])）])",
+    # the words before it end before the sign of its lower end
+    rf"(?:(?<=[\[(（])|95 ?%)(?:[^\d\])）+−-]|-(?=[a-z])){{0,24}}[\[(（]?{_BETWEEN}(?=[\])）])",
     re.IGNORECASE | re.ASCII,
 )
 _RANGE = re.compile(rf"(?<![\w.,-]){_BETWEEN}", re.IGNORECASE | re.ASCII)
