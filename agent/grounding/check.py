@@ -198,6 +198,8 @@ def _name(token: Token, passage: Passage, passages: Sequence[Passage]) -> Bound 
         return Bound((*bound.values, "throughput"), bound.near)
     if _MANY_OF.match(passage.text[token.end :]) and not (bound and bound.near and "layers" not in bound.values):
         return Bound(("layers_removed", "layers_kept"), True)
+    if bound and bound.values == ("rank",) and not bound.near and token.low:
+        return None  # what has an interval is measured; the rank that is named stands behind it
     return bound
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from agent.grounding.numbers import tokens
+from agent.grounding.words import cues
 
 
 @pytest.mark.parametrize(
@@ -17,3 +18,8 @@ from agent.grounding.numbers import tokens
 def test_an_interval_keeps_its_signs(text: str, low: str, high: str) -> None:
     [number] = [token for token in tokens(text) if token.low]
     assert (number.low, number.high, number.end) == (low, high, len(text))
+
+
+def test_a_unit_per_parameter_is_no_count_of_parameters() -> None:
+    assert "parameters" in {value for cue in cues("22.7 M parameters", [], []) for value in cue.values}
+    assert not cues("3.85e-04 nats per unit of parameter", [], [])
