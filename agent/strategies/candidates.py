@@ -44,7 +44,8 @@ def candidates(tool: str, schema: dict[str, Any], said: Said) -> tuple[dict[str,
             if len(named) >= least:
                 settled[name] = named[0] if name == "run" else named
                 continue
-            asked = [each.id for each in said.runs if each.kind in kinds_asked(said.text)]
+            kinds = kinds_asked(said.text)
+            asked = [each.id for each in said.runs if each.kind in kinds]
             if name == "run" and asked:
                 settled[name] = asked[0]
                 continue

@@ -11,6 +11,7 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from agent.planner.decide import decide
 from agent.planner.memory import Memory, last_of_user
+from agent.planner.questions import MEASURED, TIMED
 from agent.planner.reading import read
 from agent.planner.task import understand
 from agent.planner.turn import Call
@@ -30,7 +31,8 @@ _LOOKS = {"help": ANSWER, **dict.fromkeys(("list_methods", "list_models", "list_
 # Kinds of runs that hold what a question of that sort is about.
 _KINDS = {
     **dict.fromkeys(("top_layer", "bottom_layer", "layer", "agreement", "believe"), ("analysis",)),
-    **dict.fromkeys(("speed", "quality"), ("compression", "evaluation", "train", "plan")),
+    "speed": TIMED,
+    "quality": MEASURED,
 }
 
 
