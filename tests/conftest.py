@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 
+@pytest.hookimpl(tryfirst=True)  # before the hook in which xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What a worker takes as one piece: a file, or all tests that look at the one chain of runs, so that one worker makes it.
 

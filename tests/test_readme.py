@@ -14,9 +14,9 @@ import pytest
 from click.testing import CliRunner
 
 from agent.cli import main
-from analyzers.compression import cost
+from analyzers.compression import cost, verify
 from tests.stand_ins import fill_cache
-from tests.tools.conftest import timed_here
+from tests.tools.conftest import opened_here, timed_here
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -74,7 +74,9 @@ def test_make_knows_the_target(line: str) -> None:
 
 # In one test: the commands build on one another.
 def test_commands_run_as_they_stand(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cost, "in_fresh_process", timed_here)  # the `real` tests take the seconds for new interpreters
+    # The `real` tests take the seconds for new interpreters.
+    monkeypatch.setattr(cost, "in_fresh_process", timed_here)
+    monkeypatch.setattr(verify, "in_fresh_process", opened_here)
     for line in COMMANDS:
         if line.startswith("layerwise "):
             out = shell.command(line)

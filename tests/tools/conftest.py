@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from analyzers.compression import cost
+from analyzers.compression import cost, verify
 from analyzers.errors import LayerwiseError
 from analyzers.progress import Progress
 from analyzers.records import AnalyzeRequest, CompressRequest, EvaluateRequest, PlanRequest, Request, Run, TrainRequest
@@ -116,6 +116,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
     plan = do("plan", PlanRequest(analysis=analysis, ratio=2, seed=2))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cost, "in_fresh_process", timed_here)
+        patch.setattr(verify, "in_fresh_process", opened_here)
         compressed = do("compress", CompressRequest(plan=plan, epochs=2, seed=4))
     do("evaluate", EvaluateRequest(model=compressed, data=data, max_tokens=32, seed=5))
     return Chain(workspace, model, data, runs, requests)
@@ -141,8 +142,6 @@ def left_in(folder: Path) -> set[str]:
 
 def opened_here(folder: Path, *words: str | Path) -> str | None:
     """In the place of `verify.in_fresh_process`: the same code, without the seconds that a new interpreter costs."""
-    from analyzers.compression import verify
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.argv", ["verify.py", str(folder), *map(str, words)])
         try:

@@ -2,7 +2,6 @@
 
 import errno
 import json
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,19 +16,9 @@ from analyzers.compression.surgery import remove_blocks
 from analyzers.errors import StorageError, VerificationFailed
 from analyzers.layers import LayeredModel
 from analyzers.storage import storage_errors
+from tests.tools.conftest import opened_here
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
-
-
-def opened_here(folder: Path, *words: str | Path) -> str | None:
-    """What the fresh process does, without the seconds that a new interpreter costs."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["verify.py", str(folder), *map(str, words)])
-        try:
-            verify.main()
-        except SystemExit as end:
-            return str(end)
-    return None
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """What is written by a format, and opened by it again in this process: a new interpreter costs seconds."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,16 +12,7 @@ from analyzers.compression.formats import Subject, find
 from analyzers.compression.probes import probes
 from analyzers.layers import LayeredModel
 from analyzers.records import Verification
-
-
-def opened_here(*words: str | Path) -> str | None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["verify.py", *map(str, words)])
-        try:
-            verify.main()
-        except SystemExit as end:
-            return str(end)
-    return None
+from tests.tools.conftest import opened_here
 
 
 @pytest.fixture
