@@ -16,6 +16,7 @@ from knowledge.filters import Condition, Filters
 
 LAYOUT = 1  # of the tables; another one is thrown away and built again
 HANDED_OVER = ("quantized", "healed", "compressed", "exported", "model", "dense")  # subjects, what a run makes first
+MANY = 2000  # runs; so many are sorted by time in a few ms
 SPLITS = ("test", None, "select", "train")  # the first that was measured counts
 
 _TABLES = """
@@ -178,7 +179,9 @@ class Catalogue:
 
     def find(self, filters: Filters, limit: int | None = None) -> list[tuple[str, str]]:
         """Id and stamp of the runs that fit, the newest first."""
-        where, values = _sql(filters)
+        # A range that many runs meet is looked up for each run from the newest down, until there are enough of them.
+        each = limit is not None and all(self._met_by_many(condition) for condition in filters.where)
+        where, values = _sql(filters, each)
         order = f"ORDER BY created DESC, stamp DESC LIMIT {-1 if limit is None else limit}"
         return self._db.execute(f"SELECT id, stamp FROM runs WHERE {where} {order}", values).fetchall()
 
@@ -225,6 +228,11 @@ class Catalogue:
         return [i for i, problem in changed if not problem], [i for (i,) in gone] + [i for i, each in changed if each]
 
     # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _met_by_many(self, condition: Condition) -> bool:
+        some = f"SELECT 1 FROM metrics WHERE {_met(condition)} LIMIT {MANY}"
+        found = self._one(f"SELECT count(*) FROM ({some})", condition.name, condition.subject, condition.value)
+        return bool(found[0] == MANY)
 
     def _one(self, query: str, *values: Any) -> Any:
         return self._db.execute(query, values).fetchone()
@@ -281,9 +289,14 @@ def metrics(run: Run) -> Iterator[tuple[str, str, float]]:
         yield name.lower(), subject_name.lower(), measured.value
 
 
-def _sql(filters: Filters) -> tuple[str, list[Any]]:
-    """The conditions of a query and their values."""
-    conditions = ["problem IS NULL"]
+def _sql(filters: Filters, each: bool = False) -> tuple[str, list[Any]]:
+    """The conditions of a query and their values.
+
+    Args:
+        filters: what is wanted.
+        each: look for a measurement run by run, instead of taking all runs that have it.
+    """
+    conditions = []
     values: list[Any] = []
     for column, value in (
         ("kind", filters.kind),
@@ -300,16 +313,21 @@ def _sql(filters: Filters) -> tuple[str, list[Any]]:
         if moment is not None:
             conditions.append(f"created {sign} ?")
             values.append(moment.timestamp())
+    for condition in filters.where:
+        if each:
+            conditions.append(f"EXISTS (SELECT 1 FROM metrics WHERE id = runs.id AND {_met(condition)})")
+        else:
+            conditions.append(f"id IN (SELECT id FROM metrics WHERE {_met(condition)})")
+        values += [condition.name, condition.subject, condition.value]
+    if not conditions:  # a run that is not readable has none of those fields and no measurement
+        conditions.append("problem IS NULL")
     if filters.pinned is not None:
         conditions.append("pinned" if filters.pinned else "NOT pinned")
-    for each in filters.tags:
+    for tag in filters.tags:
         conditions.append("id IN (SELECT id FROM tags WHERE tag = ?)")
-        values.append(each)
-    for condition in filters.where:
-        conditions.append(f"id IN (SELECT id FROM metrics WHERE name = ? AND subject = ? AND {_range(condition)})")
-        values += [condition.name, condition.subject, condition.value]
+        values.append(tag)
     return " AND ".join(conditions), values
 
 
-def _range(condition: Condition) -> str:
-    return f"value {condition.comparator} ?"  # one of the six that the type allows
+def _met(condition: Condition) -> str:
+    return f"name = ? AND subject = ? AND value {condition.comparator} ?"  # one of the six that the type allows
