@@ -2,8 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+# The longest groups first, as tests/conftest.py sorts them.
+SIDE_BY_SIDE := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: setup demo test check unit real fix bench clean
+.PHONY: setup demo test check every unit real fix bench clean
 
 setup: $(READY)
 
@@ -22,9 +24,12 @@ demo: setup
 	$(BIN)/layerwise chat --llm offline --home demo --session demo --once "Write a report"
 	@echo "Ask more:  $(BIN)/layerwise chat --llm offline --home demo --session demo"
 
-# The real tests and the others side by side: a thread of its own for each does more than two threads for one after the other.
-test: check
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadgroup
+# Lint, types and all tests side by side: a thread of its own for each does more than two threads for one after the other.
+test: setup
+	$(MAKE) --jobs 2 check every
+
+every: setup
+	OMP_NUM_THREADS=1 $(BIN)/pytest $(SIDE_BY_SIDE)
 
 check: setup
 	$(BIN)/ruff format --check .
@@ -33,7 +38,7 @@ check: setup
 
 # Two processes of one thread each: tiny models gain nothing from two threads.
 unit: setup
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not real" --numprocesses 2 --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not real" $(SIDE_BY_SIDE)
 
 real: setup
 	$(BIN)/pytest -m real

@@ -162,7 +162,7 @@ def _scored(chosen: Sequence[Method], engines: Iterable[Engine], progress: Progr
     found, left = _Scored(), list(chosen)
     for engine in engines:
         engine.wanted = tuple(reducer for method in left for reducer in method.reducers)
-        for method in left:
+        for method in sorted(left, key=lambda each: not each.early):
             found.scores.pop(method.id, None)
             found.failed.pop(method.id, None)
             try:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 import torch
@@ -228,6 +228,11 @@ class Coalitions:
         with frozen(self.layered.model), self.layered.capturing(see):
             self.task.run(self.layered.model, batch.to(self.layered.device))
         return f"layer {broken[0]} is the first to give such numbers" if broken else "all layers give finite numbers"
+
+
+def subsets(layers: int, least: int = 0) -> list[Kept]:
+    """All sets of at least so many kept layers."""
+    return [frozenset(kept) for size in range(least, layers + 1) for kept in combinations(range(layers), size)]
 
 
 def common_prefix(a: Sequence[bool], b: Sequence[bool]) -> int:

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analyzers.coalitions import Coalitions, Kept
+from analyzers.coalitions import Coalitions, Kept, subsets
 from analyzers.progress import Progress
 from analyzers.records import CurvePoint, Estimate
 from analyzers.statistics import statistic_estimate
 
 RANDOM_ORDERS = 10
+SMALL = 6  # layers; all sets of so few, walked together, are fewer passes than the curves and the greedy steps in turn
 SHALLOW = 12  # stacks of up to so many layers are followed to the last layer, deeper ones to a third
 
 
@@ -39,11 +40,8 @@ def measure_fidelity(
     depth = _depth(layers)
     generator = np.random.default_rng(seed)
     random = [generator.permutation(layers).tolist() for _ in range(RANDOM_ORDERS)]
-    coalitions.measure(
-        [kept for order in [*orders.values(), *random] for kept in _kept(order, depth, layers)],
-        progress,
-        "deletion curves",
-    )
+    curve_sets = [kept for order in [*orders.values(), *random] for kept in _kept(order, depth, layers)]
+    coalitions.measure(subsets(layers, 1) if layers <= SMALL else curve_sets, progress, "deletion curves")
     followed = {**orders, "greedy": greedy_order(coalitions, depth, progress)}
     areas = {name: _area(coalitions, order, depth) for name, order in followed.items()}
     areas["random"] = np.mean([_area(coalitions, order, depth) for order in random], axis=0)
@@ -58,6 +56,8 @@ def measure_fidelity(
 
 def typical_sets(methods: int, layers: int, seed: int) -> list[list[Kept]]:
     """As many sets as `measure_fidelity` measures for so many methods, and alike: random ones. Each list is measured at once."""
+    if layers <= SMALL:
+        return [subsets(layers, 1)]
     depth = _depth(layers)
     generator = np.random.default_rng(seed)
     orders = [generator.permutation(layers).tolist() for _ in range(methods + RANDOM_ORDERS)]

@@ -14,7 +14,7 @@ import numpy as np
 from analyzers import baselines
 from analyzers.baselines import Similarity
 from analyzers.budget import Budget
-from analyzers.coalitions import Coalitions, Kept
+from analyzers.coalitions import Coalitions, Kept, subsets
 from analyzers.errors import BadTarget
 from analyzers.evolution import Evolution, goes
 from analyzers.fidelity import greedy_order
@@ -91,11 +91,7 @@ class Search:
 
     def begin(self) -> None:
         """Measure the dense model, and at once every set where the budget reaches for all: walked together they share most."""
-        sets = [self.coalitions.everything]
-        if self.reaches_all:
-            sets += [
-                frozenset(kept) for keep in range(1, self.layers) for kept in combinations(range(self.layers), keep)
-            ]
+        sets = subsets(self.layers, 1) if self.reaches_all else [self.coalitions.everything]
         self._measure(sets, f"all {len(sets)} sets of layers" if self.reaches_all else "the dense model on select")
 
     @property

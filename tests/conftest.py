@@ -8,7 +8,7 @@ import pytest
 
 @pytest.hookimpl(tryfirst=True)  # before the hook in which xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What a worker takes as one piece: a file, or all tests that look at the one chain of runs, so that one worker makes it.
+    """What a worker takes as one piece: a file, or all tests that look at the one chain of runs or kill forks, so that one worker makes both.
 
     The longest pieces come first, the `real` ones and the chain: no worker is then left waiting for one at the end.
     """
@@ -18,7 +18,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _looks(item: pytest.Item) -> bool:
-    return "chain" in getattr(item, "fixturenames", ())
+    return not {"chain", "forks"}.isdisjoint(getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(autouse=True)

@@ -31,6 +31,7 @@ class Method:
     main: bool  # one of the six that an analysis uses where none are named
     reducers: tuple[type[Reducer], ...]  # what it keeps of the forward sweep that all methods share
     gradients: bool  # whether it reads the sweep of per-example gradients that all methods share
+    early: bool  # scored before others: it measures so many sets of layers that theirs are often among them
     work: "Callable[[Engine], Work]"  # what it asks of the model beside these sweeps
 
 
@@ -47,6 +48,7 @@ def importance_method(
     main: bool = False,
     reducers: tuple[type[Reducer], ...] = (),
     gradients: bool = False,
+    early: bool = False,
     work: "Callable[[Engine], Work]" = lambda engine: Work(),  # noqa: ARG005
 ) -> Callable[[Score], Score]:
     """Register the function below it as an importance method. Higher scores mean more important.
@@ -57,7 +59,7 @@ def importance_method(
 
     def register(score: Score) -> Score:
         summary = (score.__doc__ or "").strip().splitlines()[0]
-        _METHODS[id] = Method(id, title, unit, cost, source, summary, score, main, reducers, gradients, work)
+        _METHODS[id] = Method(id, title, unit, cost, source, summary, score, main, reducers, gradients, early, work)
         return score
 
     return register

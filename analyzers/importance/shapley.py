@@ -2,12 +2,11 @@
 
 import sys
 import warnings
-from itertools import combinations
 from typing import Any
 
 import numpy as np
 
-from analyzers.coalitions import Kept
+from analyzers.coalitions import Kept, subsets
 from analyzers.importance.engine import Engine
 from analyzers.importance.registry import importance_method
 from analyzers.records import LayerScore
@@ -23,6 +22,7 @@ EVALUATIONS = 256  # sets asked for at the most; repeated ones cost nothing
     cost="about 256 sets of layers, measured once each",
     source="https://arxiv.org/abs/1705.07874",
     main=True,
+    early=True,
     work=lambda engine: of_sets(_some_sets(engine), len(engine.layered), tokens(engine.game.batches)),
 )
 def shapley(engine: Engine) -> list[LayerScore]:
@@ -95,7 +95,7 @@ def _some_sets(engine: Engine) -> list[Kept]:
     layers = len(engine.layered)
     exact, permutations = _sampling(layers)
     if exact:
-        return [frozenset(kept) for size in range(layers + 1) for kept in combinations(range(layers), size)]
+        return subsets(layers)
     generator = np.random.default_rng(engine.seed)
     orders = [generator.permutation(layers).tolist() for _ in range(permutations)]
     return [frozenset(way[:size]) for order in orders for way in (order, order[::-1]) for size in range(layers + 1)]

@@ -1,10 +1,12 @@
 """Tiny models and data in files, and one chain of runs that all tests of the workflows look at."""
 
+import multiprocessing
 import random
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +122,14 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
         compressed = do("compress", CompressRequest(plan=plan, epochs=2, seed=4))
     do("evaluate", EvaluateRequest(model=compressed, data=data, max_tokens=32, seed=5))
     return Chain(workspace, model, data, runs, requests)
+
+
+@pytest.fixture(scope="session")
+def forks() -> ForkServerContext:
+    """Starts processes that have loaded the libraries and done every workflow once: they can be killed within its first ms."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.tools.warm"])
+    return context
 
 
 def folder_of(chain: Chain, verb: str) -> Path:

@@ -1,39 +1,33 @@
 """kill -9 in the middle of an analysis: the same command takes the same run up and ends as if nothing had happened."""
 
 import signal
-import subprocess
-import sys
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import pytest
 
 from analyzers.errors import UsageError
 from analyzers.progress import Progress
+from analyzers.records import Request
+from tests.tools import killable
 from tests.tools.conftest import Chain, copied, left_in, run
 from tools.recording import _alone, unfinished
-
-KILLED = """
-import os, signal, sys
-from analyzers.journal import Journal
-from agent.cli import main
-keep, left = Journal.keep, [int(sys.argv[1])]
-def killing(self, name, **arrays):
-    keep(self, name, **arrays)
-    left[0] -= 1
-    if not left[0]:
-        os.kill(os.getpid(), signal.SIGKILL)
-Journal.keep = killing
-main(sys.argv[2:])
-"""
+from tools.workspace import Workspace
 
 
-def test_a_killed_analysis_goes_on(chain: Chain, tmp_path: Path) -> None:
-    workspace, request = copied(chain, tmp_path, "train"), chain.requests["analyze"]
+def killed(forks: ForkServerContext, request: Request, workspace: Workspace) -> None:
+    """The command of the request, killed after nine pieces of its work."""
     words = [*request.command().split()[1:], "--home", str(workspace.home)]
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED, "9", *words], capture_output=True, check=False, env=environment(tmp_path)
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-2000:]
+    surroundings = {"LAYERWISE_CACHE": str(workspace.cache), "LAYERWISE_THREADS": "1"}
+    process = forks.Process(target=killable.command, args=(9, words, surroundings))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+
+
+def test_a_killed_analysis_goes_on(forks: ForkServerContext, chain: Chain, tmp_path: Path) -> None:
+    workspace, request = copied(chain, tmp_path, "train"), chain.requests["analyze"]
+    killed(forks, request, workspace)
     [half] = workspace.runs.list(kind="analysis")
     assert half.status == "running"
     assert half.result is None
@@ -61,14 +55,3 @@ def test_a_run_that_another_process_works_on_is_left_alone(chain: Chain, tmp_pat
         ):
             pass
     assert unfinished("analysis", request, workspace) == half
-
-
-def environment(folder: Path) -> dict[str, str]:
-    import os
-
-    return {
-        **os.environ,
-        "PYTHONPATH": str(Path.cwd()),
-        "LAYERWISE_CACHE": str(folder / "cache"),
-        "LAYERWISE_THREADS": "1",
-    }

@@ -1,8 +1,6 @@
 """What a plan can be asked for beside a number of layers, and how it ends when it was killed."""
 
-import signal
-import subprocess
-import sys
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import pytest
@@ -12,7 +10,7 @@ from analyzers.progress import Progress
 from analyzers.records import AnalyzeRequest, CompressRequest, PlanRequest, Run
 from analyzers.requests import ExportRequest
 from tests.tools.conftest import Chain, copied, left_in, refused, run, workspace_in, write_decoder, write_sentences
-from tests.tools.test_killed import KILLED, environment
+from tests.tools.test_killed import killed
 from tools import workflows
 from tools.workspace import Workspace
 
@@ -145,13 +143,9 @@ def test_a_stopped_search_goes_on(decoder: tuple[Workspace, Run], granularity: s
     assert measured(again) == measured(undisturbed)
 
 
-def test_a_killed_plan_goes_on(chain: Chain, tmp_path: Path):
+def test_a_killed_plan_goes_on(forks: ForkServerContext, chain: Chain, tmp_path: Path):
     workspace, request = copied(chain, tmp_path, "train", "analyze"), chain.requests["plan"]
-    words = [*request.command().split()[1:], "--home", str(workspace.home)]
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED, "9", *words], capture_output=True, check=False, env=environment(tmp_path)
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-2000:]
+    killed(forks, request, workspace)
     [half] = workspace.runs.list(kind="plan")
     assert half.status == "running"
     whole = run(request, workspace)

@@ -160,7 +160,7 @@ def test_a_run_of_a_plain_command_that_was_killed_is_settled(job_store: JobStore
     assert not list((workspace.home / "locks").iterdir())
 
 
-KILLS = 25
+KILLS = 10
 
 
 def test_nothing_is_lost_by_kills_at_random_points(
