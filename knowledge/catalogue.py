@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from analyzers.records import Measurement, Run
+from knowledge.describe import describe
 from knowledge.disk import Entry
 from knowledge.filters import Condition, Filters
 
-LAYOUT = 1  # of the tables; another one is thrown away and built again
+LAYOUT = 2  # of the tables; another one is thrown away and built again
 HANDED_OVER = ("quantized", "healed", "compressed", "exported", "model", "dense")  # subjects, what a run makes first
 MANY = 2000  # runs; so many are sorted by time in a few ms
 SPLITS = ("test", None, "select", "train")  # the first that was measured counts
@@ -39,6 +40,7 @@ CREATE TABLE tags (id TEXT, tag TEXT, PRIMARY KEY (id, tag)) WITHOUT ROWID;
 CREATE INDEX by_tag ON tags (tag);
 CREATE TABLE metrics (id TEXT, name TEXT, subject TEXT, value REAL, PRIMARY KEY (id, name, subject)) WITHOUT ROWID;
 CREATE INDEX by_value ON metrics (name, subject, value);
+CREATE TABLE words (id TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE pending (id TEXT PRIMARY KEY);
 CREATE TABLE gone (id TEXT PRIMARY KEY, rev INTEGER NOT NULL);
 CREATE INDEX by_gone ON gone (rev);
@@ -99,15 +101,22 @@ class Catalogue:
     def put(self, entries: Iterable[Entry]) -> None:
         """Insert or replace runs. One whose content is the same keeps its revision."""
         with self._writing():
+            last = before = self.revision()
             for entry in entries:
                 known = self._one("SELECT digest, rev FROM runs WHERE id = ?", entry.id)
                 digest = entry.digest
-                rev = known[1] if known and known[0] == digest else self._next()
-                self._put(entry, digest, rev)
+                if known:
+                    self._clear(entry.id)
+                if known and known[0] == digest:
+                    self._put(entry, digest, known[1])
+                else:
+                    last += 1
+                    self._put(entry, digest, last)
+            if last > before:
+                self._set_revision(last)
 
     def _put(self, entry: Entry, digest: str, rev: int) -> None:
         run, labels = entry.run, entry.labels
-        self._clear(entry.id)
         fields: tuple[Any, ...] = (None,) * 7
         if run:
             base = self._base(run.model) if run.model != run.id else run.model
@@ -118,6 +127,7 @@ class Catalogue:
             self._db.executemany(
                 "INSERT OR IGNORE INTO metrics VALUES (?, ?, ?, ?)", [(run.id, *each) for each in metrics(run)]
             )
+            self._db.execute("INSERT INTO words VALUES (?, ?)", (run.id, describe(run, labels)))
         row = (entry.id, entry.stamp, digest, rev, entry.problem, *fields, labels.pinned)
         self._db.execute(f"INSERT OR REPLACE INTO runs VALUES ({', '.join('?' * len(row))})", row)
         self._db.executemany("INSERT INTO tags VALUES (?, ?)", [(entry.id, each) for each in labels.tags])
@@ -132,7 +142,9 @@ class Catalogue:
                 self._clear(run_id)
                 self._db.execute("DELETE FROM runs WHERE id = ?", (run_id,))
                 self._db.execute("DELETE FROM pending WHERE id = ?", (run_id,))
-                self._db.execute("INSERT OR REPLACE INTO gone VALUES (?, ?)", (run_id, self._next()))
+                revision = self.revision() + 1
+                self._set_revision(revision)
+                self._db.execute("INSERT OR REPLACE INTO gone VALUES (?, ?)", (run_id, revision))
                 self._rebase(run_id)
 
     def expect(self, run_ids: Iterable[str]) -> None:
@@ -144,6 +156,11 @@ class Catalogue:
         """Nothing is expected of these any more."""
         with self._writing():
             self._db.executemany("DELETE FROM pending WHERE id = ?", [(each,) for each in run_ids])
+
+    def forget_words(self, run_ids: Iterable[str]) -> None:
+        """The search index has them now."""
+        with self._writing():
+            self._db.executemany("DELETE FROM words WHERE id = ?", [(each,) for each in run_ids])
 
     def note(self, name: str, value: Any) -> None:
         """Keep one fact about the home, or drop it for None."""
@@ -163,6 +180,11 @@ class Catalogue:
         if run_ids is None:
             return dict(self._db.execute("SELECT id, stamp FROM runs").fetchall())
         found = [self._one("SELECT id, stamp FROM runs WHERE id = ?", each) for each in run_ids]
+        return dict(each for each in found if each)
+
+    def words(self, run_ids: list[str]) -> dict[str, str]:
+        """What is to be searched for in these runs, as far as no index took it: no record is read twice for that."""
+        found = [self._one("SELECT id, text FROM words WHERE id = ?", each) for each in run_ids]
         return dict(each for each in found if each)
 
     def pending(self) -> list[str]:
@@ -237,14 +259,11 @@ class Catalogue:
     def _one(self, query: str, *values: Any) -> Any:
         return self._db.execute(query, values).fetchone()
 
-    def _next(self) -> int:
-        """A new revision; inside a transaction."""
-        revision = self.revision() + 1
+    def _set_revision(self, revision: int) -> None:
         self._db.execute("INSERT OR REPLACE INTO facts VALUES ('revision', ?)", (revision,))
-        return revision
 
     def _clear(self, run_id: str) -> None:
-        for table in ("parents", "metrics", "tags"):
+        for table in ("parents", "metrics", "tags", "words"):
             self._db.execute(f"DELETE FROM {table} WHERE id = ?", (run_id,))
 
     def _base(self, model: str) -> str:

@@ -8,6 +8,7 @@ import json
 import secrets
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -171,16 +172,32 @@ class Index:
     def _write(self, changed: list[str], gone: list[str], revision: int) -> None:
         self._remember(self._followed(), writing=True)
         todo = iter(changed)
-        with self._failing():
+        # While one batch is written, which Chroma does outside Python's lock, the next is put into numbers.
+        with self._failing(), ThreadPoolExecutor(1) as writer:
+            written: Future[None] | None = None
             while batch := list(islice(todo, BATCH)):
-                entries = [each for each in self._disk.entries(batch) if each.run]
-                if entries:
-                    texts = [describe(each.run, each.labels) for each in entries if each.run]
-                    self._collection.upsert(ids=[each.id for each in entries], embeddings=self._embedder(texts))
+                texts = self._texts(batch)
+                vectors = self._embedder(list(texts.values())) if texts else []
+                if written:
+                    written.result()
+                written = writer.submit(self._upsert, list(texts), vectors)
+            if written:
+                written.result()
             while batch := gone[:BATCH]:
                 self._collection.delete(ids=batch)
                 gone = gone[BATCH:]
         self._remember(revision)
+
+    def _texts(self, run_ids: list[str]) -> dict[str, str]:
+        known = self._catalogue.ask(lambda c: c.words(run_ids), fresh=False)
+        entries = self._disk.entries([each for each in run_ids if each not in known])
+        read = {each.id: describe(each.run, each.labels) for each in entries if each.run}
+        return known | read
+
+    def _upsert(self, run_ids: list[str], vectors: Any) -> None:
+        if run_ids:
+            self._collection.upsert(ids=run_ids, embeddings=vectors)
+            self._catalogue.ask(lambda c: c.forget_words(run_ids), fresh=False)
 
     def _remember(self, revision: int, writing: bool = False) -> None:
         """Keep how far the index is; each writing has a mark of its own, so that other processes open it anew."""
