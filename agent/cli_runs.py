@@ -51,13 +51,16 @@ def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @runs.command("list")
 @_filters
+@click.option(
+    "--best", metavar="MEASUREMENT", help="Not the newest, but those that do best in it: accuracy, latency_ms."
+)
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many, the newest first.")
 @common
-def list_runs(session: Session, limit: int, **filters: Any) -> None:
-    """List the newest runs."""
+def list_runs(session: Session, limit: int, best: str | None, **filters: Any) -> None:
+    """List the newest runs, or the best."""
     session.settle()
     store = session.workspace.runs
-    found = store.list(**filters, limit=limit)
+    found = store.list(**filters, limit=limit, best=best)
     if session.as_json:
         return show_json([run.model_dump(mode="json") for run in found])
     from agent.histories import listing

@@ -13,10 +13,11 @@ from typing import Any
 from analyzers.records import Measurement, Run
 from knowledge.describe import describe
 from knowledge.disk import Entry
-from knowledge.filters import Condition, Filters
+from knowledge.filters import FEWER_IS_BETTER, Condition, Filters
 
-LAYOUT = 2  # of the tables; another one is thrown away and built again
-HANDED_OVER = ("quantized", "healed", "compressed", "exported", "model", "dense")  # subjects, what a run makes first
+LAYOUT = 3  # of the tables; another one is thrown away and built again
+# Subjects, what a run makes first. A plan makes nothing: what it promises counts before the model that it is made for.
+HANDED_OVER = ("quantized", "healed", "compressed", "exported", "planned", "predicted", "model", "dense")
 MANY = 2000  # runs; so many are sorted by time in a few ms
 SPLITS = ("test", None, "select", "train")  # the first that was measured counts
 
@@ -199,8 +200,10 @@ class Catalogue:
         where, values = _sql(filters or Filters())
         return int(self._one(f"SELECT count(*) FROM runs WHERE {where}", *values)[0])
 
-    def find(self, filters: Filters, limit: int | None = None) -> list[tuple[str, str]]:
-        """Id and stamp of the runs that fit, the newest first."""
+    def find(self, filters: Filters, limit: int | None = None, best: str | None = None) -> list[tuple[str, str]]:
+        """Id and stamp of the runs that fit, the newest first, or those that do best in a measurement."""
+        if best is not None:
+            return self._best(filters, limit, best)
         # A range that many runs meet is looked up for each run from the newest down, until there are enough of them.
         each = limit is not None and all(self._met_by_many(condition) for condition in filters.where)
         where, values = _sql(filters, each)
@@ -251,6 +254,14 @@ class Catalogue:
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
+    def _best(self, filters: Filters, limit: int | None, name: str) -> list[tuple[str, str]]:
+        where, values = _sql(filters)
+        query = f"""
+            SELECT runs.id, stamp FROM metrics JOIN runs ON runs.id = metrics.id
+            WHERE name = ? AND subject = '' AND runs.id IN (SELECT id FROM runs WHERE {where})
+            ORDER BY value {"ASC" if name in FEWER_IS_BETTER else "DESC"}, created DESC LIMIT {-1 if limit is None else limit}"""
+        return self._db.execute(query, [name, *values]).fetchall()
+
     def _met_by_many(self, condition: Condition) -> bool:
         some = f"SELECT 1 FROM metrics WHERE {_met(condition)} LIMIT {MANY}"
         found = self._one(f"SELECT count(*) FROM ({some})", condition.name, condition.subject, condition.value)
@@ -297,6 +308,16 @@ class Catalogue:
 
 def metrics(run: Run) -> Iterator[tuple[str, str, float]]:
     """Name, subject and value of what can be asked for; the subject is empty for what the run hands over."""
+    for (name, subject), measured in _asked_for(run).items():
+        yield name.lower(), subject.lower(), measured.value
+
+
+def handed_over(run: Run, name: str) -> Measurement | None:
+    """What was measured of what the run hands over: of the healed model before the dense one, on test before select."""
+    return _asked_for(run).get((name, ""))
+
+
+def _asked_for(run: Run) -> dict[tuple[str, str], Measurement]:
     best: dict[tuple[str, str], tuple[tuple[int, int], Measurement]] = {}
     for measured in run.measurements:
         subject = HANDED_OVER.index(measured.subject) if measured.subject in HANDED_OVER else len(HANDED_OVER)
@@ -304,8 +325,7 @@ def metrics(run: Run) -> Iterator[tuple[str, str, float]]:
         for key in ((measured.name, measured.subject), (measured.name, "")):
             if key not in best or (subject, split) < best[key][0]:
                 best[key] = ((subject, split), measured)
-    for (name, subject_name), (_, measured) in best.items():
-        yield name.lower(), subject_name.lower(), measured.value
+    return {key: measured for key, (_, measured) in best.items()}
 
 
 def _sql(filters: Filters, each: bool = False) -> tuple[str, list[Any]]:

@@ -9,6 +9,8 @@ from pydantic import field_validator
 from analyzers.errors import UsageError
 from analyzers.records import Record, now
 
+FEWER_IS_BETTER = ("loss", "perplexity", "latency_ms", "peak_memory_mb", "disk_mb", "parameters")
+
 Comparator = Literal[">=", "<=", "!=", ">", "<", "="]
 
 _CONDITION = re.compile(
@@ -97,3 +99,34 @@ def moment(text: str, *, end: bool = False, at: datetime | None = None) -> datet
             "or how long ago: 12h, 7d, 2w"
         ) from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def span(text: str, *, at: datetime | None = None) -> tuple[datetime, datetime | None]:
+    """Read a stretch of time: today, yesterday, this week, last week (Monday to Sunday, UTC), this month, last month,
+    a day, or since how long ago: 12h, 7d, 2w. The end is None where it has not come yet.
+
+    Raises:
+        UsageError: it is none.
+    """
+    present = at or now()
+    midnight = datetime.combine(present.date(), time.min, UTC)
+    week = midnight - timedelta(days=midnight.weekday())
+    month = midnight.replace(day=1)
+    last, a_moment = (month - timedelta(days=1)).replace(day=1), timedelta(microseconds=1)
+    known: dict[str, tuple[datetime, datetime | None]] = {
+        "this week": (week, None),
+        "last week": (week - timedelta(days=7), week - a_moment),
+        "this month": (month, None),
+        "last month": (last, month - a_moment),
+    }
+    word = " ".join(text.lower().split())
+    if word in known:
+        return known[word]
+    try:
+        since, until = moment(word, at=present), moment(word, end=True, at=present)
+        return since, until if until.time() == time.max and word != "today" else None
+    except UsageError:
+        raise UsageError(
+            f"{text!r} is no stretch of time; write today, yesterday, this week, last week, this month, last month, a day "
+            "(2026-11-20), or how long ago it began: 12h, 7d, 2w"
+        ) from None

@@ -90,20 +90,21 @@ class RunStore:
         except FileNotFoundError:
             raise self._unknown(run_id) from None
 
-    def list(self, *, limit: int | None = None, **wanted: Any) -> list[Run]:
+    def list(self, *, limit: int | None = None, best: str | None = None, **wanted: Any) -> list[Run]:
         """The runs that fit, the newest first. A damaged record is left out, with a notice.
 
         Args:
             limit: how many at most.
+            best: name of a measurement; only runs that have it, those that do best in it first.
             wanted: fields of `Filters`: kind, status, model, base_model, data, command, since, until, where, tags, pinned.
 
         Raises:
             UsageError: there is no such filter, or its value cannot be one.
             StorageError: the home is not readable.
         """
-        filters = self._filters(wanted)
+        filters = self._filters(wanted, best)
         for _ in range(3):
-            found, problems = self._catalogue.ask(lambda c: (c.find(filters, limit), c.problems()))
+            found, problems = self._catalogue.ask(lambda c: (c.find(filters, limit, best), c.problems()))
             runs: Runs = []
             other: Names = []
             for run_id, stamp in found:
@@ -343,7 +344,7 @@ class RunStore:
             self.home, self._chroma_url, self._embedder_folder, self._catalogue, self._disk, notice=self._notice
         )
 
-    def _filters(self, wanted: dict[str, Any]) -> Filters:
+    def _filters(self, wanted: dict[str, Any], best: str | None = None) -> Filters:
         try:
             filters = Filters(**{name: value for name, value in wanted.items() if value is not None})
         except ValidationError as problem:
@@ -352,11 +353,11 @@ class RunStore:
                 f"{'.'.join(map(str, first['loc']))} {first['input']!r}: {first['msg']}; runs can be chosen by: "
                 f"{', '.join(Filters.model_fields)}"
             ) from None
-        if filters.where:
+        if names := [*(each.name for each in filters.where), *([best] if best else [])]:
             known = self._catalogue.ask(lambda c: c.names_of_metrics())
-            for each in filters.where:
-                if known and each.name not in known:
-                    raise UsageError(f"no run has measured {each.name!r}; measured were: {', '.join(known)}")
+            for name in names:
+                if known and name not in known:
+                    raise UsageError(f"no run has measured {name!r}; measured were: {', '.join(known)}")
         return filters
 
     @contextmanager

@@ -24,8 +24,10 @@ from analyzers.records import (
     Request,
     Run,
     TrainRequest,
+    now,
 )
 from analyzers.requests import ExportRequest
+from knowledge.filters import span
 from tools.facts import brief, facts
 from tools.workspace import Workspace
 
@@ -95,6 +97,14 @@ class _Deletion(_RunName):
 class _Listing(BaseModel):
     kind: Kind | None = Field(default=None, description="only runs of this kind")
     model: str | None = Field(default=None, description="only runs that started from this model")
+    data: str | None = Field(default=None, description="only runs on this data")
+    when: str | None = Field(
+        default=None, description="today, yesterday, this week, last week, this month, last month, 7d, or 2026-11-20"
+    )
+    where: list[str] = Field(default=[], description="ranges of measurements: accuracy>=0.85, latency_ms<20")
+    best: str | None = Field(
+        default=None, description="a measurement, such as accuracy: the best in it first, not the newest"
+    )
     limit: int = Field(default=10, ge=1, le=50, description="how many, the newest first")
 
 
@@ -184,7 +194,7 @@ class _Catalog:
             _tool("export_model", self.export, _arguments(ExportRequest, without=("output",)),
                   "Write the model of a run, or what a plan leaves of its model, for other programs, and verify it there."),
             _tool("write_report", self.report, _Report, "Write one file with charts about runs."),
-            _tool("list_runs", self.list_runs, _Listing, "The newest runs."),
+            _tool("list_runs", self.list_runs, _Listing, "The newest runs, or those that did best in a measurement."),
             _tool("search_runs", self.search_runs, _Search, "Find runs by meaning."),
             _tool("show_run", self.show_run, _RunName, "Everything that one run measured."),
             _tool("compare_runs", self.compare_runs, _RunNames, "Settings and measurements of runs side by side."),
@@ -233,10 +243,16 @@ class _Catalog:
         path = self._workflows.report(runs, folder / f"{runs[-1]}-{stamp}.{format}", self._workspace)
         return _json({"report": str(path), "runs": runs}), runs
 
-    def list_runs(self, kind: Kind | None = None, model: str | None = None, limit: int = 10) -> Answer:
+    def list_runs(
+        self, model: str | None = None, when: str | None = None, best: str | None = None, limit: int = 10, **wanted: Any
+    ) -> Answer:
         store = self._workspace.runs
-        found = store.list(kind=kind, base_model=model, limit=limit) or store.list(kind=kind, model=model, limit=limit)
-        return _json({"runs": [brief(run, store) for run in found]}), [run.id for run in found]
+        since, until = span(when) if when else (None, None)
+        wanted |= {"since": since, "until": until, "best": best, "limit": limit}
+        found = store.list(base_model=model, **wanted) or (store.list(model=model, **wanted) if model else [])
+        rows = [brief(run, store, best) for run in found]
+        asked = {"when": f"{since:%Y-%m-%d} to {until or now():%Y-%m-%d}"} if since else {}
+        return _json({**asked, **({"best": best} if best else {}), "runs": rows}), [run.id for run in found]
 
     def search_runs(self, query: str, limit: int = 5) -> Answer:
         store = self._workspace.runs

@@ -21,6 +21,7 @@ from analyzers.records import (
     Steadiness,
     TrainResult,
 )
+from knowledge.catalogue import handed_over
 from knowledge.comparison import ranks
 from knowledge.runs import RunStore
 from tools.wording import SHARES, units
@@ -46,8 +47,8 @@ def facts(run: Run, store: RunStore) -> dict[str, Any]:
     }
 
 
-def brief(run: Run, store: RunStore) -> dict[str, Any]:
-    """One run in a list of runs."""
+def brief(run: Run, store: RunStore, measured: str | None = None) -> dict[str, Any]:
+    """One run in a list of runs, with one of its measurements if it is asked for."""
     about = {
         "run": run.id,
         "kind": run.kind,
@@ -58,6 +59,8 @@ def brief(run: Run, store: RunStore) -> dict[str, Any]:
         "data": run.data,
         "headline": headline(run),
     }
+    if measured and (found := handed_over(run, measured)):
+        about["measured"] = _measurement(found)
     return {**about, "error": run.error} if run.error else about
 
 

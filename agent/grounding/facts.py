@@ -302,8 +302,10 @@ def _document(value: dict[str, Any], here: _Here, found: Facts, key: str) -> Non
             _ranks(method, of_layers, here, found)
     elif isinstance(scores, list):
         _ranks(here.methods[-1] if here.methods else "", scores, here, found)
+    if any(isinstance(each, dict) for each in value.get("runs") or []):  # a list of runs, not of their ids
+        skipped.remove("runs")
     for name, each in value.items():
-        if name == "unit" or name in skipped:
+        if name in skipped:
             continue
         _walk(each, here.below(str(name), key), found, str(name))
 

@@ -82,9 +82,14 @@ def show(turn: Turn) -> Script[Section]:
 
 
 def list_runs(turn: Turn) -> Script[Section]:
-    kind = next(iter(turn.task.reading.kinds), None)
-    listed = yield from turn.call("list_runs", kind=kind, model=next(iter(turn.slots.models), None))
-    return "runs", {"runs": listed["runs"]}
+    listed = yield from turn.call("list_runs", **_wanted(turn))
+    return "runs", {"runs": listed["runs"], "when": listed.get("when")}
+
+
+def best_run(turn: Turn) -> Script[Section]:
+    """The run that did best in a measurement, among those that are meant, and the next ones beside it."""
+    listed = yield from turn.call("list_runs", **_wanted(turn), best=turn.slots.best, limit=5)
+    return "best", {"runs": listed["runs"], "when": listed.get("when"), "measurement": turn.slots.best}
 
 
 def search_runs(turn: Turn) -> Script[Section]:
@@ -92,7 +97,19 @@ def search_runs(turn: Turn) -> Script[Section]:
     if not query:
         return (yield from list_runs(turn))
     found = yield from turn.call("search_runs", query=query)
-    return "runs", {"runs": found["runs"]}
+    return "runs", {"runs": found["runs"], "when": None}
+
+
+def _wanted(turn: Turn) -> dict[str, Any]:
+    """Which runs the message means. Only what it says itself: the model that was spoken of before is another matter."""
+    said = turn.task.fresh
+    return {
+        "kind": next(iter(turn.task.reading.kinds), None),
+        "model": next(iter(said.models), None),
+        "data": next(iter(said.data), None),
+        "when": said.when,
+        "where": list(said.where) or None,
+    }
 
 
 def compare(turn: Turn) -> Script[Section]:
@@ -211,6 +228,7 @@ SCRIPTS: dict[str, Callable[[Turn], Script[Any]]] = {
     "show": show,
     "list_runs": list_runs,
     "search_runs": search_runs,
+    "best_run": best_run,
     "compare": compare,
     "explain": explain,
     "explain_step": explain_step,

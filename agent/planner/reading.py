@@ -56,7 +56,7 @@ def read(message: str) -> Reading:
     slots, text = extract(message)
     wanted: list[str] = []
     asked: list[str] = []
-    query = step = ""
+    query = step = best = ""
     refused = False
     for clause in _clauses(text):
         asking = any(expression.search(clause) for expression in _both("asking"))
@@ -73,6 +73,7 @@ def read(message: str) -> Reading:
                 wanted.append(name)
             groups = found.match.groupdict()
             query = query or (groups.get("query") or "").strip(" :：,，'\"")
+            best = best or next((text for name, text in groups.items() if name.startswith("best") and text), "").lower()
             step = step or (groups.get("step") or groups.get("step2") or "").lower()
     return Reading(
         text=message,
@@ -80,7 +81,7 @@ def read(message: str) -> Reading:
         goals=tuple(wanted),
         talk=None if wanted or asked else "refuse" if refused else _talk(message),
         asked_how=() if wanted else tuple(dict.fromkeys(asked)),
-        slots=slots,
+        slots=slots.over(Slots(best=tables()["best"][best])) if best else slots,
         query=_restore(query, message),
         step=step,
         previous=any(expression.search(message) for expression in _both("previous")),

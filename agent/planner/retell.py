@@ -40,7 +40,7 @@ def _templates(tool: str, facts: Facts) -> list[tuple[str, dict[str, Any]]]:
         return [(_OF_A_RUN[tool], {"run": facts})]
     match tool:
         case "list_runs" | "search_runs":
-            return [("runs", {"runs": facts.get("runs", [])})]
+            return [("runs", {"runs": facts.get("runs", []), "when": facts.get("when")})]
         case "compare_runs":
             return [("comparison", {"compared": facts})]
         case "explain_method":

@@ -11,7 +11,7 @@ from analyzers.records import Record
 from prompts import load
 
 TARGET = ("ratio", "keep", "max_drop", "drop")  # a plan has exactly one of these
-MANY = ("models", "data", "runs", "methods", "layers")
+MANY = ("models", "data", "runs", "methods", "layers", "where")
 
 
 class Slots(Record):
@@ -35,6 +35,9 @@ class Slots(Record):
     resume: bool | None = None
     from_scratch: str | None = None
     format: str | None = None
+    when: str | None = None  # a stretch of time, in the words of `knowledge.filters.span`
+    best: str | None = None  # a measurement, for the run that did best in it
+    where: tuple[str, ...] = ()  # ranges of measurements
 
     @property
     def named(self) -> set[str]:
@@ -91,6 +94,7 @@ def _rules() -> list[tuple[dict[str, Any], re.Pattern[str]]]:
     macros = {
         "{n}": rf"(?<![\d.a-z])(?P<n>{number})",
         "{m}": rf"(?P<m>{number})",
+        "{c}": rf"(?:(?:of|is) )?(?P<c>{'|'.join(tables()['comparators'].values())})(?: than)?",
         "{share}": rf"(?<![\d.a-z])(?P<share>{share})",
     }
     rules = []
@@ -116,9 +120,9 @@ def _share(text: str) -> float:
 
 def _values(rule: dict[str, Any], match: re.Match[str]) -> list[Any]:
     """What a match says, in the type of its slot; empty when it cannot be meant ("remove 100 % of the layers")."""
-    if "value" in rule:
-        return [rule["value"]]
     how, groups = rule.get("as", "text"), match.groupdict()
+    if how == "text" and "value" in rule:
+        return [rule["value"]]
     if how == "count":
         number = re.compile(rf"\d+|{'|'.join(tables()['numbers'])}", re.IGNORECASE)
         numbers = [_number(text) for text in number.findall(match[0])]
@@ -132,12 +136,21 @@ def _values(rule: dict[str, Any], match: re.Match[str]) -> list[Any]:
         "drop": lambda: round(_number(groups["n"]) / 100, 6),
         "drop value": lambda: _fraction(groups["n"], groups["p"]),
         "faster by": lambda: round(1 + _number(groups["n"]) / 100, 4),
+        "day": lambda: groups["w"],
         "word": lambda: {"markdown": "md"}.get(groups["w"].lower(), groups["w"].lower()),
+        "range": lambda: _range(rule["value"], groups),
         "ordinal": lambda: tables()["ordinals"][groups["w"].lower()],
     }
     if how.endswith(" file"):
         return [f"{how.removesuffix(' file')}:{match[0]}"]
     return [readings[how]()]
+
+
+def _range(name: str, groups: dict[str, str | None]) -> str:
+    """`accuracy>=0.85`, from "accuracy of at least 85 %"."""
+    value = _number(groups["n"] or "0")
+    sign = next(sign for sign, words in tables()["comparators"].items() if re.search(words, groups["c"] or "", re.I))
+    return f"{name}{sign}{round(value / 100, 6) if groups['p'] else value:g}"
 
 
 def _fraction(number: str, percent: str | None) -> float:

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from analyzers.errors import UsageError
-from knowledge.filters import condition, moment
+from analyzers.records import Measurement
+from knowledge.catalogue import handed_over
+from knowledge.filters import condition, moment, span
 from knowledge.runs import RunStore
-from tests.sample_runs import evaluation_run, story, train_run
+from tests.sample_runs import evaluation_run, plan_run, story, train_run
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -51,6 +53,53 @@ def test_times(text: str, end: bool, expected: datetime) -> None:
 def test_what_is_no_time_says_how_one_is_written() -> None:
     with pytest.raises(UsageError, match="yesterday"):
         moment("soon")
+
+
+@pytest.mark.parametrize(
+    ("text", "since", "until"),
+    [  # NOON is that of a Tuesday
+        ("today", datetime(2026, 11, 24, tzinfo=UTC), None),
+        ("yesterday", datetime(2026, 11, 23, tzinfo=UTC), datetime(2026, 11, 23, 23, 59, 59, 999999, tzinfo=UTC)),
+        ("this week", datetime(2026, 11, 23, tzinfo=UTC), None),
+        ("Last  week", datetime(2026, 11, 16, tzinfo=UTC), datetime(2026, 11, 22, 23, 59, 59, 999999, tzinfo=UTC)),
+        ("this month", datetime(2026, 11, 1, tzinfo=UTC), None),
+        ("last month", datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 10, 31, 23, 59, 59, 999999, tzinfo=UTC)),
+        ("7d", datetime(2026, 11, 17, 12, tzinfo=UTC), None),
+        ("2026-11-20", datetime(2026, 11, 20, tzinfo=UTC), datetime(2026, 11, 20, 23, 59, 59, 999999, tzinfo=UTC)),
+    ],
+)
+def test_stretches_of_time(text: str, since: datetime, until: datetime | None) -> None:
+    assert span(text, at=NOON) == (since, until)
+
+
+def test_what_is_no_stretch_of_time_says_how_one_is_written() -> None:
+    with pytest.raises(UsageError, match=r"'soon' is no stretch of time; write today, .*, last week"):
+        span("soon")
+
+
+def test_the_best_in_a_measurement_come_first(filled: RunStore) -> None:
+    def values(name: str, **wanted: object) -> list[float]:
+        return [found.value for run in filled.list(best=name, **wanted) if (found := handed_over(run, name))]
+
+    for number, factor in enumerate((3, 2)):
+        slower = [each.model_copy(update={"value": each.value * factor}) for each in evaluation_run().measurements]
+        filled.save(evaluation_run().model_copy(update={"id": f"evaluation-{number}zzzzz", "measurements": slower}))
+    accuracies, latencies = values("accuracy"), values("latency_ms")
+    assert len(accuracies) > 2
+    assert accuracies == sorted(accuracies, reverse=True)
+    assert latencies == sorted(latencies), "less is better"
+    assert filled.list(best="accuracy", kind="plan", limit=1) == [filled.get("plan-4c4c4c")]
+    assert not filled.list(best="accuracy", until=datetime(2020, 1, 1, tzinfo=UTC))
+    with pytest.raises(UsageError, match="no run has measured 'beauty'; measured were: accuracy"):
+        filled.list(best="beauty")
+
+
+def test_of_a_plan_its_promise_counts_and_not_the_dense_model(filled: RunStore) -> None:
+    dense = Measurement(name="accuracy", subject="dense", split="test", value=0.9, low=0.8, high=1.0, n=9)
+    planned = dense.model_copy(update={"subject": "planned", "value": 0.8})
+    filled.save(plan_run().model_copy(update={"measurements": [dense, planned]}))
+    assert handed_over(filled.get("plan-4c4c4c"), "accuracy") == planned
+    assert "plan-4c4c4c" not in [run.id for run in filled.list(where=["accuracy>=0.85"])]
 
 
 @pytest.fixture

@@ -200,6 +200,12 @@ def test_list_runs(tools_by_name: dict[str, BaseTool], workspace: Workspace) -> 
     workspace.runs.save(train_run(run_id="train-9other", model="demo:smollm2"))
     assert call(listing, model="demo:smollm2")[1] == ["train-9other"]
     assert "evaluation-6e6e6e" in call(listing, model="demo:minilm")[1]
+    content, artifact = call(listing, best="accuracy", where=["accuracy>=0.5"], when="2020-01-01")
+    assert (content["when"], artifact) == ("2020-01-01 to 2020-01-01", [])
+    content, artifact = call(listing, best="accuracy")
+    measured = [run["measured"]["value"] for run in content["runs"]]
+    assert measured == sorted(measured, reverse=True)
+    assert len(measured) > 2
 
 
 def test_search_show_and_compare(tools_by_name: dict[str, BaseTool]) -> None:

@@ -83,6 +83,7 @@ WAITS = [
 ]
 
 # template, values; those with a run must cite it
+WHEN = "2026-11-16 to 2026-11-22"
 CASES: list[tuple[str, dict[str, Any]]] = [
     *((name, {"waiting": waiting}) for name in ("greeting", "thanks", "farewell", "affirm") for waiting in (True, False)),
     *((name, {}) for name in ("abilities", "help", "denied", "delete")),
@@ -121,7 +122,17 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     *(("believe", {"run": run, "notes": found}) for run, found in ((ANALYSIS, [explained("shap"), explained("fidelity")]), (ONE_METHOD, [explained("fidelity")]))),
     *((name, {"run": run}) for name in ("speed", "quality") for run in (PLAN, COMPRESSION, EVALUATION, TRAIN)),
     *(("provenance", {"run": run}) for run in (TRAIN, ANALYSIS, PLAN, COMPRESSION, EVALUATION)),
-    *(("runs", {"runs": runs}) for runs in ([], [brief(run, NOWHERE) for run in story()])),
+    *(("runs", {"runs": runs, "when": when}) for runs in ([], [brief(run, NOWHERE) for run in story()]) for when in (None, WHEN)),
+    *(
+        ("best", {"runs": [brief(run, NOWHERE, name) for run in runs], "when": when, "measurement": name})
+        for name, runs in (
+            ("accuracy", []),
+            ("parameters", [compression_run()]),
+            ("accuracy", [compression_run(), train_run()]),
+        )
+        for when in (None, WHEN)
+    ),
+    *(("subject_name", {"subject": subject}) for subject in ("planned", "healed")),
     *(("one_run", {"runs": runs}) for runs in ([], ["plan-4c4c4c"])),
     *(("comparison", {"compared": compared}) for compared in (COMPARED, COMPARED_ANALYSES)),
     ("explained", {"notes": [explained("fisher"), explained("shap")]}),
@@ -136,7 +147,12 @@ def test_an_answer_is_whole_and_grounded(language: Any, name: str, values: dict[
     assert text
     for unwanted in ("None", "Undefined", "{{", "}}", "{%", "%}", "nan", "  ", "\n\n\n"):
         assert unwanted not in text, unwanted
-    assert bool(re.search("[\u4e00-\u9fff]", text)) == (language == "zh") or name in ("method_note", "methods", "runs")
+    assert bool(re.search("[\u4e00-\u9fff]", text)) == (language == "zh") or name in (
+        "method_note",
+        "methods",
+        "runs",
+        "subject_name",
+    )
     if "run" in values:
         assert values["run"]["run"] in text
     if name in ("approval", "foreseen"):  # a question, no answer
