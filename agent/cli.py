@@ -188,6 +188,22 @@ main.add_command(sessions)
 
 
 @main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option("--port", type=click.IntRange(0, 65535), default=7860, show_default=True, help="0 takes a free one.")
+@click.option(
+    "--auth", metavar="USER:PASSWORD", multiple=True, help="Who may sign in; repeat it. Each sees own sessions."
+)
+@click.option("--llm", metavar="NAME", help="auto, offline, ollama:MODEL or openai:MODEL.")
+@common
+def ui(session: Session, host: str, port: int, auth: tuple[str, ...], llm: str | None) -> None:
+    """Open the chat, the runs and the jobs as a page for a browser on this machine."""
+    settings = session.settings  # first: it silences the libraries that the next line imports
+    from agent.ui.serve import serve
+
+    serve(settings.model_copy(update={"llm": llm}) if llm else settings, session.workspace, host, port, auth)
+
+
+@main.command()
 @click.option("--llm", metavar="NAME", help="auto, offline, ollama:MODEL or openai:MODEL.")
 @common
 def doctor(session: Session, llm: str | None) -> None:
