@@ -6,7 +6,6 @@ Heavy libraries are imported by what a verb calls, never here: `layerwise --help
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import click
 
@@ -24,6 +23,7 @@ from analyzers.records import (
     Run,
     TrainRequest,
 )
+from analyzers.references import with_columns
 from analyzers.requests import ExportRequest
 
 
@@ -69,12 +69,6 @@ def _columns(command: Callable[..., Any]) -> Callable[..., Any]:
     )
 
 
-def _with_columns(data: str, text: str | None, label: str | None) -> str:
-    """The data reference with the columns in it, so that the command in the record is complete."""
-    named = [f"{name}={quote(value)}" for name, value in (("text", text), ("label", label)) if value]
-    return data + ("&" if "?" in data else "?") + "&".join(named) if named else data
-
-
 @main.command()
 @options_of(TrainRequest)
 @_columns
@@ -82,7 +76,7 @@ def _with_columns(data: str, text: str | None, label: str | None) -> str:
 @common
 def train(session: Session, resume: bool, text: str | None, label: str | None, data: str, **fields: Any) -> None:
     """Fine-tune MODEL on DATA; the best checkpoint is kept."""
-    wanted = request(TrainRequest, data=_with_columns(data, text, label), **fields)
+    wanted = request(TrainRequest, data=with_columns(data, text, label), **fields)
     _workflow(session, "train", wanted, resume=resume)
 
 
@@ -92,7 +86,7 @@ def train(session: Session, resume: bool, text: str | None, label: str | None, d
 @common
 def analyze(session: Session, text: str | None, label: str | None, data: str, **fields: Any) -> None:
     """Score the layers of MODEL on DATA by importance methods, and measure which method to believe."""
-    _workflow(session, "analyze", request(AnalyzeRequest, data=_with_columns(data, text, label), **fields))
+    _workflow(session, "analyze", request(AnalyzeRequest, data=with_columns(data, text, label), **fields))
 
 
 @main.command()
@@ -118,7 +112,7 @@ def compress(session: Session, resume: bool, **fields: Any) -> None:
 @common
 def evaluate(session: Session, text: str | None, label: str | None, data: str, **fields: Any) -> None:
     """Measure quality and speed of MODEL on DATA."""
-    _workflow(session, "evaluate", request(EvaluateRequest, data=_with_columns(data, text, label), **fields))
+    _workflow(session, "evaluate", request(EvaluateRequest, data=with_columns(data, text, label), **fields))
 
 
 @main.command()

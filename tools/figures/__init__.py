@@ -10,7 +10,7 @@ from tools.figures.candidates import candidate_table, candidates
 from tools.figures.deletion import deletion_curves, deletion_table
 from tools.figures.frontier import frontier, frontier_table
 from tools.figures.live import live_curve
-from tools.figures.of_run import Picture, pictures
+from tools.figures.of_run import Picture, pictures, pictures_of_data, pictures_of_several
 from tools.figures.precisions import precision_table, precisions
 from tools.figures.score_map import score_map
 from tools.figures.scores import score_table, scores_with_intervals
@@ -34,6 +34,8 @@ __all__ = [
     "frontier_table",
     "live_curve",
     "pictures",
+    "pictures_of_data",
+    "pictures_of_several",
     "precision_table",
     "precisions",
     "score_map",

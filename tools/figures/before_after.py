@@ -11,11 +11,11 @@ from tools.figures.values import Values
 from tools.wording import SHARES, title, with_interval
 
 
-def before_after(measurements: Sequence[Measurement]) -> go.Figure:
+def before_after(measurements: Sequence[Measurement], most_columns: int = 3) -> go.Figure:
     """Each measured quantity before and after, in a panel of its own."""
     panels = list(dict.fromkeys((m.name, m.conditions) for m in measurements))
     names = [name for name, _ in panels]
-    columns = min(3, max(1, len(names)))
+    columns = min(most_columns, max(1, len(names)))
     rows = -(-len(names) // columns)
     unit = {m.name: "%" if m.name in SHARES else m.unit for m in measurements}
     titles = [
@@ -36,7 +36,7 @@ def before_after(measurements: Sequence[Measurement]) -> go.Figure:
             error_x=interval_bars([Estimate(value=m.value, low=m.low, high=m.high) for m in found], name),
             orientation="h",
             width=0.62,
-            marker_color=[SUBJECTS.get(m.subject, OTHER) for m in found],
+            marker_color=[SUBJECTS.get(m.subject.split(" ")[-1], OTHER) for m in found],
             text=[f" {with_interval(m).split(' (')[0]} " for m in found],
             textposition="auto",
             insidetextanchor="start",

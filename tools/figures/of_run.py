@@ -1,14 +1,16 @@
-"""All pictures of one run, in the order in which they are read."""
+"""All pictures of a run, of several and of a data set, in the order in which they are read."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from analyzers.records import AnalysisResult, CompressionResult, PlanResult, Run, TrainResult
+from analyzers.datasets.preview import Preview
+from analyzers.records import AnalysisResult, CompressionResult, Measurement, PlanResult, Run, TrainResult
 from tools.figures.agreement import agreement_matrix, agreement_table
 from tools.figures.before_after import before_after, before_after_table
 from tools.figures.candidates import candidate_table, candidates
+from tools.figures.data import class_balance, class_table, length_table, text_lengths
 from tools.figures.deletion import deletion_curves, deletion_table
 from tools.figures.frontier import frontier, frontier_table
 from tools.figures.precisions import precision_table, precisions
@@ -51,6 +53,41 @@ def pictures(run: Run) -> list[Picture]:
         case CompressionResult() as compression:
             return list(_of_compression(run, compression))
     return []
+
+
+def pictures_of_data(preview: Preview) -> list[Picture]:
+    """The classes, where there are any, and the lengths of the texts."""
+    found = []
+    if preview.classes:
+        found.append(
+            Picture(
+                "classes", "Classes", "How many examples each class has.", class_balance(preview), class_table(preview)
+            )
+        )
+    about = f"Half of the {preview.examples:,} texts have at most {preview.lengths.median:,} characters."
+    found.append(Picture("lengths", "Lengths of the texts", about, text_lengths(preview), length_table(preview)))
+    return found
+
+
+def pictures_of_several(runs: list[Run]) -> list[Picture]:
+    """What several runs measured alike, side by side; empty where they share no quantity."""
+    measured: dict[tuple[str, str, str | None], list[Measurement]] = {}
+    for run in runs:
+        for m in run.measurements:
+            named = m.model_copy(update={"subject": f"{run.id} {m.subject}"})
+            measured.setdefault((m.name, m.conditions, m.split), []).append(named)
+    shared = [m for found in measured.values() if len({m.subject.split()[0] for m in found}) > 1 for m in found]
+    if not shared:
+        return []
+    return [
+        Picture(
+            "compared",
+            "Side by side",
+            "What more than one of the runs measured, with 95 % intervals.",
+            before_after(shared, most_columns=1),
+            before_after_table(shared),
+        )
+    ]
 
 
 def _of_analysis(result: AnalysisResult) -> Iterator[Picture]:
