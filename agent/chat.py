@@ -9,7 +9,8 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Any, Literal
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
 
 from langchain.agents import create_agent
 from langchain.agents.middleware import (
@@ -27,7 +28,18 @@ from agent.approvals import ASK_ABOVE, Approvals, Mode, Pending, pending_of
 from agent.backing import backed, once_more, retold
 from agent.checkpoints import Checkpoints
 from agent.decisions import changed, decision_of
-from agent.events import END, ApprovalNeeded, Event, Failed, Stopped, ToolNote, ToolRefused, ToolStarted, Withdrawn
+from agent.events import (
+    END,
+    Answer,
+    ApprovalNeeded,
+    Event,
+    Failed,
+    Stopped,
+    ToolNote,
+    ToolRefused,
+    ToolStarted,
+    Withdrawn,
+)
 from agent.history import mended
 from agent.llm import LanguageModel, explain, passes
 from agent.planner.memory import last_of_user
@@ -42,12 +54,23 @@ from analyzers.progress import Progress
 from analyzers.records import Run
 from analyzers.run_ids import new_run_id
 from prompts import load
-from tools.catalog import catalog
+from tools.catalog import catalog, finished_since
 from tools.workspace import Workspace
 
 KNOWN_RUNS = 30  # the newest that a language model is told of
 CLOSING = 5.0  # seconds that a workflow gets to reach its next tick
 TICK = 0.1  # seconds between two looks at the queue; a key press is seen at the next
+
+
+class Interrupted(NamedTuple):
+    """A step without a result, in a conversation that no process answers."""
+
+    name: str
+    arguments: dict[str, Any]
+    since: datetime
+    call_id: str
+
+
 _SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -174,6 +197,38 @@ class ChatSession:
         resumed: Any = Command(resume=self._approvals.decided(waiting, decision, new, message))
         return self._begin(resumed, turn[0].text, turn[1:], rest)
 
+    def interrupted(self) -> Interrupted | None:
+        """The step that was under way when the process that took it ended, as long as nothing else was said since."""
+        state = self._state()
+        messages = state.values.get("messages", [])
+        if self._busy.locked() or state.interrupts or "tools" not in state.next:
+            return None
+        done = {each.tool_call_id for each in messages if isinstance(each, ToolMessage)}
+        turn = [each for each in messages[last_of_user(messages) :] if isinstance(each, AIMessage)]
+        left = [call for each in turn for call in each.tool_calls if call["id"] not in done]
+        if not left:
+            return None
+        since = datetime.fromisoformat(state.created_at).replace(microsecond=0)
+        return Interrupted(left[0]["name"], left[0]["args"], since, str(left[0]["id"]))
+
+    def go_on(self) -> Iterator[Event]:
+        """Take the interrupted step again, without asking, and go on with the turn: where a job of it still runs.
+
+        What finished meanwhile is not done again.
+
+        Raises:
+            UsageError: no step was interrupted, or a message is being answered.
+        """
+        step = self.interrupted()
+        if step is None:
+            raise UsageError("no step was interrupted; say what you want to do")
+        self._approvals.taken_up.add(step.call_id)
+        if finished_since(step.name, step.arguments, step.since, self._workspace):
+            self._repair()
+        messages = self._messages()
+        turn = messages[last_of_user(messages) :]
+        return self._begin(None, turn[0].text, turn[1:])
+
     def cancel(self) -> None:
         """Stop the message that is being answered: a workflow ends at its next tick. May be called from any thread."""
         self._cancelled.set()
@@ -244,13 +299,19 @@ class ChatSession:
             known = self._explain(problem) if isinstance(problem, Exception) else None
             end = Failed(message=str(known)) if known else problem
         self._progress = None
-        with suppress(sqlite3.Error, LayerwiseError):  # closed meanwhile; the next message begins with all this anyway
-            if isinstance(end, Stopped):
-                self._repair()
-            self._sessions.catch_up(self.id)
-            self._checkpoints.forget_older(self.id)
-        self._busy.release()  # before the end is told: whoever reads it may send the next message at once
-        events.put(end)
+        try:
+            with suppress(
+                sqlite3.Error, LayerwiseError
+            ):  # closed meanwhile; the next message begins with all this anyway
+                if isinstance(end, Stopped):
+                    self._repair()
+                self._sessions.catch_up(self.id)
+                self._checkpoints.forget_older(self.id)
+                if isinstance(end, Answer):
+                    self._sessions.back(self.id, end.text, end.facts)
+        finally:
+            self._busy.release()  # before the end is told: whoever reads it may send the next message at once
+            events.put(end)
 
     def _ended(self, turn: Turn, said: str) -> Event:
         if waiting := self._pending():

@@ -8,6 +8,8 @@ import gradio as gr
 import yaml
 
 from agent.settings import Settings
+from agent.ui.conversations import Conversations
+from agent.ui.preferences import Preferences
 from prompts import load
 from tools.workspace import Workspace
 
@@ -19,19 +21,30 @@ NOBODY = ""  # the visitor where no users are set: whoever reaches the page is t
 
 @dataclass(frozen=True)
 class Page:
-    """The page in one language.
+    """The page in one language; those of the other languages share all but it.
 
     Args:
-        settings: of the server; a visitor's choices go before them, see `agent.ui.preferences`.
+        settings: of the server; a visitor's choices go before them, see `preferences`.
         workspace: the home that is shown.
-        language: of every word on the page.
+        conversations: of the home, for all visitors.
+        preferences: what each visitor chose: `page.preferences.llm(page.visitor(request))`.
         users: names that may sign in; empty: no sign-in.
+        language: of every word on the page.
     """
 
     settings: Settings
     workspace: Workspace
-    language: Language = "en"
+    conversations: Conversations
+    preferences: Preferences
     users: tuple[str, ...] = ()
+    language: Language = "en"
+
+    @classmethod
+    def of(cls, settings: Settings, workspace: Workspace, users: tuple[str, ...] = ()) -> "Page":
+        """The page in English; `dataclasses.replace` gives it another language."""
+        preferences = Preferences(workspace)
+        conversations = Conversations(settings, workspace, bool(users), preferences)
+        return cls(settings, workspace, conversations, preferences, users)
 
     def say(self, key: str, **values: object) -> str:
         """The words for `key` in the language of the page: `chat.send` stands in `prompts/page_chat.yaml`.

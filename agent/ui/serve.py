@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Mapping
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
@@ -49,13 +50,13 @@ def create_server(
 ) -> Gate:
     """The page in all languages behind its gate, as an ASGI application."""
     names = tuple(users or ())
+    page = Page.of(settings, workspace, names)
     app = FastAPI(openapi_url=None)
     looks: dict[str, Any] = {"theme": gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])}
     if names:
         looks["auth_dependency"] = lambda request: request.scope.get(USER)
     for language in sorted(LANGUAGES, key=lambda each: -len(PATHS[each])):  # "/" takes what is left
-        page = Page(settings, workspace, language, names)
-        blocks = create_app(page)
+        blocks = create_app(replace(page, language=language))
         blocks.queue(default_concurrency_limit=None)
         gr.mount_gradio_app(app, blocks, path=PATHS[language], run_history=False, footer_links=[], **looks)
     return Gate(app, users or {}, local)
