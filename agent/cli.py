@@ -14,6 +14,7 @@ from agent.cli_options import common, options_of, request
 from agent.cli_outcome import Cli, Session, show, show_json
 from agent.cli_runs import runs
 from agent.cli_sessions import sessions
+from analyzers.errors import UsageError
 from analyzers.records import (
     AnalyzeRequest,
     CompressRequest,
@@ -25,6 +26,7 @@ from analyzers.records import (
 )
 from analyzers.references import with_columns
 from analyzers.requests import ExportRequest
+from tools import known
 
 
 @click.group(cls=Cli, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -198,6 +200,20 @@ def ui(session: Session, host: str, port: int, auth: tuple[str, ...], llm: str |
 
 
 @main.command()
+@common
+def mcp(session: Session) -> None:
+    """Offer the tools of the chat to other programs by the Model Context Protocol, on standard input and output."""
+    workspace = session.workspace
+    try:
+        import mcp  # noqa: F401
+    except ImportError:
+        raise UsageError("layerwise mcp needs the package mcp: pip install 'layerwise[mcp]'") from None
+    from agent.mcp_server import serve
+
+    serve(workspace)
+
+
+@main.command()
 @click.option("--llm", metavar="NAME", help="auto, offline, ollama:MODEL or openai:MODEL.")
 @common
 def doctor(session: Session, llm: str | None) -> None:
@@ -231,10 +247,7 @@ def evaluate_agent(session: Session, cases: Path | None, llm: str, plain: bool, 
 def methods(session: Session) -> None:
     """List the importance methods."""
     with session.working():
-        from analyzers.importance import methods as registered
-
-        columns = ("id", "title", "unit", "cost", "summary", "source", "main")
-        rows = [{name: getattr(method, name) for name in columns} for method in registered()]
+        rows = known.methods()
     if session.as_json:
         return show_json(rows)
     # A table of so much text is wider than any terminal.
@@ -251,11 +264,7 @@ def methods(session: Session) -> None:
 @common
 def models(session: Session) -> None:
     """List the demo models and the ways to name a model."""
-    from analyzers.references import DEMO_MODELS, MODEL_FORMS
-
-    rows = [{"reference": f"demo:{name}", "what": what} for name, what in DEMO_MODELS.items()]
-    rows += [{"reference": form, "what": ""} for form in MODEL_FORMS if not form.startswith("demo:")]
-    _table(session, rows, ("reference", "what"))
+    _table(session, known.models(), ("reference", "what"))
 
 
 @main.command()
@@ -263,11 +272,7 @@ def models(session: Session) -> None:
 def datasets(session: Session) -> None:
     """List the demo data sets and the ways to name a data set."""
     with session.working():
-        from analyzers.datasets import sources
-        from analyzers.datasets.demo import DEMO_SETS
-
-        rows = [{"reference": f"demo:{name}", "what": what} for name, what in DEMO_SETS.items()]
-        rows += [{"reference": each.form, "what": each.title} for each in sources() if each.kind != "demo"]
+        rows = known.datasets()
     _table(session, rows, ("reference", "what"))
 
 

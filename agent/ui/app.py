@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import gradio as gr
 
-from agent.ui import chat
+from agent.ui import api, chat
 from agent.ui.page import Page
 from agent.ui.panels import jobs, runs, settings, sources
 
@@ -23,4 +23,5 @@ def create_app(page: Page) -> gr.Blocks:
         for name, build in TABS.items():
             with gr.Tab(page.say(f"tabs.{name}"), id=name):
                 build(page)
+        api.build(page)
     return blocks

@@ -6,9 +6,8 @@ from contextlib import contextmanager
 from html import escape
 
 import gradio as gr
-from pydantic import ValidationError
 
-from tools.failures import told, unexpected
+from tools.failures import not_allowed, told, unexpected
 
 
 @contextmanager
@@ -26,13 +25,30 @@ def on_page() -> Iterator[None]:
         raise error(problem) from None
 
 
+@contextmanager
+def on_api() -> Iterator[None]:
+    """The same for programs, which show no markup: the message as it is.
+
+    Raises:
+        gr.Error: the message.
+    """
+    try:
+        yield
+    except gr.Error:
+        raise
+    except Exception as problem:  # noqa: BLE001
+        raise gr.Error(message_of(problem), print_exception=False) from None
+
+
 def error(problem: Exception) -> gr.Error:
+    """The message for a problem, as the page shows it."""
+    return gr.Error(escape(message_of(problem)), duration=None, print_exception=False)
+
+
+def message_of(problem: Exception) -> str:
     """The message for a problem; the trace of one that nobody expected goes to the log of the server."""
-    _, message, _ = told(problem)
-    if isinstance(problem, ValidationError):
-        first = problem.errors()[0]
-        message = f"{'.'.join(map(str, first['loc'])) or 'it'} {first['input']!r} is not allowed: {first['msg']}"
+    message = not_allowed(problem) or told(problem)[1]
     if not message:
         traceback.print_exception(problem)
         message = unexpected(problem)
-    return gr.Error(escape(message), duration=None, print_exception=False)
+    return message

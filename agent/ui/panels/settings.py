@@ -29,6 +29,7 @@ def build(page: Page) -> None:
         allow_custom_value=True,
     )
     with gr.Row():
+        look_at = gr.Button(say("about_it"), size="sm")
         use = gr.Button(say("use"), size="sm")
         grade = gr.Button(say("grade"), size="sm")
     block(paragraph(say("grade_info")))
@@ -36,7 +37,8 @@ def build(page: Page) -> None:
     block(f"<h2>{say('machine')}</h2>")
     look = gr.Button(say("look"), size="sm")
     machine = block(elem_classes="lw-machine")
-    gr.on([llm.input, use.click], panel.llm, llm, about, **quiet)
+    gr.on([llm.input, look_at.click], panel.llm, llm, about, **quiet)
+    use.click(panel.use, llm, about, **quiet)
     grade.click(panel.grade, llm, about, **quiet)
     look.click(panel.machine, None, machine, **quiet)
     tab = gr.context.Context.block  # the tab that this is built in: servers are asked when it is looked at
@@ -63,13 +65,14 @@ class _Panel:
                 shown.append(f'<a lang="{language}" hreflang="{language}" href="{PATHS[language]}">{text(name)}</a>')
         return f"<p>{' · '.join(shown)}</p>"
 
-    def names(self) -> Any:
-        """The language models that can be chosen: those that Ollama has, where it answers."""
+    def names(self, request: gr.Request) -> Any:
+        """The language models that can be chosen: those that Ollama has, where it answers; and what the visitor chose."""
         try:
             found = [f"ollama:{name}" for name in ollama_models(self._page.settings)]
         except LanguageModelError:
             found = []
-        return gr.Dropdown(choices=["auto", "offline", *found])
+        mine = self._page.preferences.llm(self._page.visitor(request)) or self._page.settings.llm
+        return gr.Dropdown(choices=list(dict.fromkeys(["auto", "offline", *found, mine])), value=mine)
 
     def llm(self, name: str) -> str:
         with on_page():
@@ -78,6 +81,13 @@ class _Panel:
                 return self._about(chosen, self._known(chosen))
             finally:
                 chosen.close()
+
+    def use(self, name: str, request: gr.Request) -> str:
+        """Take it for the conversations of the visitor, if it can be used."""
+        about = self.llm(name)
+        with on_page():
+            self._page.preferences.choose_llm(self._page.visitor(request), name.strip())
+        return paragraph(self.say("used", name=name.strip())) + about
 
     def grade(self, name: str) -> Iterator[str]:
         """Grade a language model; what is tried stands on the page meanwhile."""
