@@ -62,7 +62,9 @@ class _Panel:
             if language == self._page.language:
                 shown.append(f'<b lang="{language}" aria-current="true">{text(name)}</b>')
             else:
-                shown.append(f'<a lang="{language}" hreflang="{language}" href="{PATHS[language]}">{text(name)}</a>')
+                shown.append(
+                    f'<a lang="{language}" hreflang="{language}" href="{PATHS[language].rstrip("/")}/">{text(name)}</a>'
+                )
         return f"<p>{' · '.join(shown)}</p>"
 
     def names(self, request: gr.Request) -> Any:

@@ -40,9 +40,17 @@ def build(page: Page) -> None:
     with gr.Row():
         text = gr.Textbox(label=say("text_column"), max_length=200)
         label = gr.Textbox(label=say("label_column"), max_length=200)
-    sent = gr.File(label=say("upload"), file_types=[f".{kind}" for kind in FILES], type="filepath", height=120)
+    sent = gr.File(
+        label=say("upload"),
+        file_types=[f".{kind}" for kind in FILES],
+        type="filepath",
+        height=120,
+        elem_classes="lw-sent",
+    )
     look = gr.Button(say("look"), size="sm")
-    reference = gr.Textbox(label=say("reference"), interactive=False, buttons=["copy"], visible=False)
+    reference = gr.Textbox(
+        label=say("reference"), interactive=False, buttons=["copy"], visible=False, elem_classes="lw-reference"
+    )
     shown = block(paragraph(say("nothing")), elem_classes="lw-data")
     found = gr.State("")  # a preview as JSON: Gradio wants what it can hash
     columns, after = [text, label], [reference, shown, found]

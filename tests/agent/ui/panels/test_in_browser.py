@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 
 from analyzers.records import TrainRequest
 from tests.agent.ui.panels.conftest import Site
-from tests.fake_jobs import until
+from tests.fake_jobs import COMMAND, until
 from tests.sample_runs import analysis_run, evaluation_run, train_run
-from tools.jobs import JobStore, submit
+from tools.jobs import JobStore, processes, submit
 
 EVIL = "<img src=x onerror=alert(1)>${alert(2)}{{value}}"
 
@@ -127,7 +128,10 @@ def test_runs_that_leave_and_runs_that_lie(page: Any, site: Site):
     store.delete("train-9n9n9n")
 
 
-def test_a_job_is_followed_stopped_and_taken_up_again(page: Any, site: Site, tmp_path: Path):
+def test_a_job_is_followed_stopped_and_taken_up_again(
+    page: Any, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(processes, "COMMAND", COMMAND)
     wanted = TrainRequest(model="fake", data=f"steps=400 pause=0.05 ledger={tmp_path / 'ledger'}")
     job = submit(wanted, site.workspace)
     store = JobStore(site.workspace.home)
@@ -161,7 +165,7 @@ def test_data_is_looked_into_before_it_is_used(page: Any, site: Site, tmp_path: 
     send(sources, tmp_path / "..my reviews.csv")
     sources.locator(".lw-data td", has_text="<b>good</b>").first.wait_for()
     assert sources.locator(".lw-data table").nth(1).locator("td").first.inner_text() == f"text 0 {EVIL}"
-    named = sources.get_by_label("Its name, for the chat and the command line").input_value()
+    named = sources.locator(".lw-reference").locator("input, textarea").first.input_value()
     kept = Path(named.removeprefix("csv:"))
     assert kept.parent == site.workspace.home / "data"
     assert kept.name.startswith("my_reviews-")
@@ -178,7 +182,7 @@ def test_data_is_looked_into_before_it_is_used(page: Any, site: Site, tmp_path: 
         ("one.csv", b"text,label\na b,x\n", "one.csv has one class only ('x')"),
         ("empty.csv", b"", "empty.csv is empty"),
     ):
-        sources.get_by_role("button", name="Clear").click()
+        sources.locator(".lw-sent").get_by_role("button", name="Clear").last.click()
         (tmp_path / name).write_bytes(content)
         send(sources, tmp_path / name)
         told(sources, message)
@@ -202,7 +206,7 @@ def test_models_are_described_before_they_are_used(page: Any, site: Site):
         sources.locator(".lw-model td", has_text=shown).wait_for()
     for name, message in (
         ("plan-4c4c4c", "made no model"),
-        ("../../etc", "no folder '../../etc'"),
+        ("../nowhere", "no folder '../nowhere'"),
         ("<b>", "no model '<b>'"),
     ):
         field.fill(name)
@@ -220,7 +224,7 @@ def test_the_language_model_and_the_language(page: Any, site: Site):
     field.press("Enter")
     settings.get_by_role("button", name="Use it in my chats").click()
     settings.get_by_text("Your chats use offline from the next message on.").wait_for()
-    assert "needs no grade" in settings.locator(".lw-llm").inner_text()
+    settings.locator(".lw-llm td", has_text="needs no grade").wait_for()
     settings.get_by_role("button", name="Look at this machine").click()
     settings.locator(".lw-machine td", has_text=str(site.workspace.home)).wait_for()
     settings.get_by_role("link", name="简体中文").click()
