@@ -111,7 +111,7 @@ class Conversations:
             self._forget()
             self._open[session] = found
             if transcript.items:
-                self._take_up(found, visitor)
+                self._take_up(found)
             return found
 
     def _forget(self) -> None:
@@ -132,7 +132,7 @@ class Conversations:
     def _llm(self, visitor: str) -> LanguageModel:
         return choose(self._preferences.llm(visitor) or self._settings.llm, self._settings)
 
-    def _take_up(self, conversation: Conversation, visitor: str) -> None:
+    def _take_up(self, conversation: Conversation) -> None:
         """Let what was under way when the last server ended be seen again: a question, a job, or that a step was lost."""
         planner = choose("offline", self._settings)  # it only looks
         with closing(ChatSession(planner, self._workspace, conversation.session)) as talk:
