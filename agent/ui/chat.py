@@ -27,7 +27,8 @@ def build(page: Page) -> None:
     with gr.Row(elem_id="chat"):
         with gr.Column(elem_id="sessions", scale=1, min_width=240):
             new = gr.Button(page.say("chat.new"), elem_id="new", size="sm")
-            words = gr.Textbox(label=page.say("chat.search"), elem_id="search", lines=1, max_lines=1)
+            find = page.say("chat.search")
+            words = gr.Textbox(label=find, show_label=False, placeholder=find, elem_id="search", container=False)
             listed = gr.HTML(elem_id="session-list", js_on_load=_asset("page.js"))
         with gr.Column(elem_id="talk", scale=4, min_width=320):
             frame = {"html_template": _frame(page), "js_on_load": _asset("page.js"), "apply_default_css": False}

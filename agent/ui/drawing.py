@@ -15,6 +15,7 @@ from agent.ui.markdown import html_of, plain
 from agent.ui.transcript import Decided, Item, Notice, Question, Reply, Said, Step
 from tools import wording
 
+LONG = 40  # characters of an argument beside the name of its step
 _MACROS: dict[type[Item], str] = {
     Said: "said",
     Decided: "decided",
@@ -47,6 +48,7 @@ class Drawing:
             plain=lambda text: Markup(plain(text)),
             markdown=lambda text, facts: Markup(html_of(text, facts, self._tip)),
             pairs=_pairs,
+            first=_first,
             as_text=_as_text,
             duration=wording.duration,
             size=lambda megabytes: wording.size(megabytes * 1e6),
@@ -107,3 +109,10 @@ def _as_text(value: Any) -> str:
 
 def _pairs(arguments: Iterable[tuple[str, Any]]) -> str:
     return ", ".join(f"{name}={_as_text(value)}" if name else str(value) for name, value in arguments)
+
+
+def _first(arguments: Sequence[tuple[str, Any]]) -> str:
+    """What a step is about, in a word: a model, a run, a method."""
+    name, value = arguments[0] if arguments else ("", "")
+    text = _as_text(value) if name else str(value).partition(", ")[0].rpartition("=")[2]  # "run=x, y=1": of an old step
+    return text if len(text) <= LONG else f"{text[: LONG - 1]}…"

@@ -12,6 +12,9 @@ from agent.events import Backed
 # Characters of the private use area stand around a number while the Markdown is read.
 _BEGIN, _NUMBER_ENDS, _END = "\ue000", "\ue001", "\ue002"
 _MARKED = re.compile(f"{_BEGIN}(\\d+){_NUMBER_ENDS}([^{_END}<]*){_END}")
+_PLAIN = re.compile(
+    r"[^\n|*_`\[\]()<>]*[^\s|*_`\[\]()<>]"
+)  # the number without its interval: marks would break the Markdown
 # No HTML of the text is taken for HTML, and no picture is loaded.
 _READER = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable(["table", "strikethrough"]).disable("image")
 
@@ -40,11 +43,11 @@ def _marked(text: str, facts: Sequence[Backed]) -> str:
     for number, fact in sorted(enumerate(facts), key=lambda each: each[1].start):
         if fact.start < place or fact.end > len(text):
             continue
-        shown = text[fact.start : fact.end]
-        if re.search(r"[\n|*_`\[\]()<>]", shown):
-            continue  # more than a number: marks in it would break the Markdown
-        parts += [text[place : fact.start], f"{_BEGIN}{number}{_NUMBER_ENDS}{shown}{_END}"]
-        place = fact.end
+        shown = _PLAIN.match(text, fact.start, fact.end)
+        if shown is None:
+            continue
+        parts += [text[place : fact.start], f"{_BEGIN}{number}{_NUMBER_ENDS}{shown[0]}{_END}"]
+        place = shown.end()
     return "".join([*parts, text[place:]])
 
 

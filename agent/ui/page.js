@@ -82,6 +82,21 @@ element.addEventListener('click', (event) => {
   trigger('click', data);
 });
 
+// A tip stands above its number, inside the window whatever scrolls or is cut off around it.
+function point(event) {
+  const fact = event.target.closest?.('.fact');
+  const tip = fact?.querySelector('.tip');
+  if (!tip) return;
+  const at = fact.getBoundingClientRect();
+  const left = Math.min(Math.max(8, at.left + at.width / 2 - tip.offsetWidth / 2), window.innerWidth - tip.offsetWidth - 8);
+  const above = at.top - tip.offsetHeight - 6;
+  tip.style.left = `${left}px`;
+  tip.style.top = `${above > 8 ? above : at.bottom + 6}px`;
+}
+
+element.addEventListener('mouseover', point);
+element.addEventListener('focusin', point);
+
 // Replaces only items whose HTML is new, so that what was opened, selected or focused in the others stays.
 function draw() {
   const view = props.value;
@@ -118,5 +133,18 @@ function draw() {
   if (atEnd) log.scrollTop = log.scrollHeight;
 }
 
+// The conversation takes what the rest of the window leaves.
+function fit() {
+  const message = document.querySelector('#message');
+  if (!log || !message || !log.offsetParent) return;
+  const below = message.offsetHeight + bar.offsetHeight + 28;
+  log.style.height = `${Math.max(240, window.innerHeight - log.getBoundingClientRect().top - window.scrollY - below)}px`;
+}
+
+if (log) {
+  new ResizeObserver(fit).observe(document.querySelector('#message') ?? element);
+  new ResizeObserver(fit).observe(bar);
+  window.addEventListener('resize', fit);
+}
 watch('value', draw);
 draw();

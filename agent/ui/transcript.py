@@ -83,7 +83,9 @@ class Step(Item):
     message: str = ""  # why it failed
 
     def seconds(self, now: float) -> int | None:
-        return None if self.began is None else int((self.ended or now) - self.began)
+        """How long it takes or took; None where nobody saw it begin, or it was there at once."""
+        took = 0.0 if self.began is None else (self.ended or now) - self.began
+        return int(took) if took >= 1 else None
 
 
 @dataclass(frozen=True)
