@@ -9,8 +9,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from langchain.agents import create_agent
 from langchain.agents.middleware import (
@@ -45,7 +44,7 @@ from agent.llm import LanguageModel, explain, passes
 from agent.planner.memory import last_of_user
 from agent.planner.reading import language_of
 from agent.refusals import refusal
-from agent.sessions import Sessions
+from agent.sessions import Begun, Sessions
 from agent.strategies.calling import MODEL_CALLS, TOOL_CALLS, Calling
 from agent.summarizing import Summarizing
 from agent.turns import Events, QueuedProgress, Turn, readable, stopped
@@ -60,17 +59,6 @@ from tools.workspace import Workspace
 KNOWN_RUNS = 30  # the newest that a language model is told of
 CLOSING = 5.0  # seconds that a workflow gets to reach its next tick
 TICK = 0.1  # seconds between two looks at the queue; a key press is seen at the next
-
-
-class Interrupted(NamedTuple):
-    """A step without a result, in a conversation that no process answers."""
-
-    name: str
-    arguments: dict[str, Any]
-    since: datetime
-    call_id: str
-
-
 _SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -197,24 +185,17 @@ class ChatSession:
         resumed: Any = Command(resume=self._approvals.decided(waiting, decision, new, message))
         return self._begin(resumed, turn[0].text, turn[1:], rest)
 
-    def interrupted(self) -> Interrupted | None:
-        """The step that was under way when the process that took it ended, as long as nothing else was said since."""
-        state = self._state()
-        messages = state.values.get("messages", [])
-        if self._busy.locked() or state.interrupts or "tools" not in state.next:
+    def interrupted(self) -> Begun | None:
+        """The step that was under way when the process that took it ended, as long as it has no result."""
+        if self._busy.locked():
             return None
-        done = {each.tool_call_id for each in messages if isinstance(each, ToolMessage)}
-        turn = [each for each in messages[last_of_user(messages) :] if isinstance(each, AIMessage)]
-        left = [call for each in turn for call in each.tool_calls if call["id"] not in done]
-        if not left:
-            return None
-        since = datetime.fromisoformat(state.created_at).replace(microsecond=0)
-        return Interrupted(left[0]["name"], left[0]["args"], since, str(left[0]["id"]))
+        done = {each.tool_call_id for each in self._messages() if isinstance(each, ToolMessage)}
+        return next((step for step in self._sessions.begun(self.id) if step.call not in done), None)
 
     def go_on(self) -> Iterator[Event]:
-        """Take the interrupted step again, without asking, and go on with the turn: where a job of it still runs.
+        """Take the interrupted step again as it was approved, without asking, and go on with the turn.
 
-        What finished meanwhile is not done again.
+        What finished meanwhile is not done again; a job that still runs is followed, where the workflows do so.
 
         Raises:
             UsageError: no step was interrupted, or a message is being answered.
@@ -222,12 +203,17 @@ class ChatSession:
         step = self.interrupted()
         if step is None:
             raise UsageError("no step was interrupted; say what you want to do")
-        self._approvals.taken_up.add(step.call_id)
-        if finished_since(step.name, step.arguments, step.since, self._workspace):
+        given: Any = None
+        self._approvals.taken_up.add(step.call)
+        if finished_since(step.name, step.arguments, step.time.replace(microsecond=0), self._workspace):
             self._repair()
+        elif (waiting := self._pending()) and waiting.asked.call_id == step.call:
+            same = step.arguments == waiting.asked.arguments
+            decision: Any = "approve" if same else "change"
+            given = Command(resume=self._approvals.decided(waiting, decision, step.arguments, ""))
         messages = self._messages()
         turn = messages[last_of_user(messages) :]
-        return self._begin(None, turn[0].text, turn[1:])
+        return self._begin(given, turn[0].text, turn[1:])
 
     def cancel(self) -> None:
         """Stop the message that is being answered: a workflow ends at its next tick. May be called from any thread."""
@@ -305,6 +291,7 @@ class ChatSession:
             ):  # closed meanwhile; the next message begins with all this anyway
                 if isinstance(end, Stopped):
                     self._repair()
+                self._sessions.end_steps(self.id)
                 self._sessions.catch_up(self.id)
                 self._checkpoints.forget_older(self.id)
                 if isinstance(end, Answer):
@@ -350,6 +337,7 @@ class ChatSession:
         self._events.put(ToolNote(text=text))
 
     def _started(self, call: Mapping[str, Any]) -> None:
+        self._sessions.begin_step(self.id, str(call["id"]), call["name"], call["args"])
         self._events.put(ToolStarted(call_id=str(call["id"]), name=call["name"], arguments=call["args"]))
 
     def _known_runs(self) -> list[Run]:
@@ -383,9 +371,9 @@ class ChatSession:
     def _repair(self) -> None:
         """Answer the calls that a killed or stopped process left open, or that nobody decided on."""
         state = self._state()
-        waiting = {
-            each.value["tool_call_id"] for each in state.interrupts if isinstance(each.value, dict) and "tool_call_id" in each.value
-        }  # fmt: skip
+        asked = [each.value for each in state.interrupts if isinstance(each.value, dict)]
+        # a call that was approved and began has its interrupt still
+        waiting = {value.get("tool_call_id") for value in asked} - {step.call for step in self._sessions.begun(self.id)}
 
         def answer(call: Mapping[str, Any]) -> ToolMessage:
             if call["id"] not in waiting:

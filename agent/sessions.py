@@ -6,19 +6,20 @@ is still there after a summary. The tables are behind after a kill, or missing i
 checkpoints whenever they are read.
 """
 
+import json
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import TypeAdapter
 
 from agent.events import Backed
 from analyzers.errors import StorageError, UsageError
-from analyzers.records import Record
+from analyzers.records import Record, now
 from knowledge.files import write_whole
 from tools.workspace import Workspace
 
@@ -32,6 +33,10 @@ CREATE TABLE IF NOT EXISTS said (
 );
 CREATE TABLE IF NOT EXISTS sessions (session TEXT PRIMARY KEY, name TEXT, checkpoint_id TEXT NOT NULL, updated TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS owners (session TEXT PRIMARY KEY, owner TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS begun (
+    session TEXT NOT NULL, call TEXT NOT NULL, name TEXT NOT NULL, arguments TEXT NOT NULL, time TEXT NOT NULL,
+    PRIMARY KEY (session, call)
+);
 CREATE TABLE IF NOT EXISTS backed (session TEXT NOT NULL, text TEXT NOT NULL, facts TEXT NOT NULL, PRIMARY KEY (session, text));
 """
 _OWNED = "(? IS NULL OR (SELECT owner FROM owners WHERE owners.session = sessions.session) = ?)"
@@ -53,6 +58,15 @@ class Session(Record):
     created: datetime
     updated: datetime
     messages: int  # of the user and the assistant
+
+
+class Begun(NamedTuple):
+    """A step that began."""
+
+    call: str  # its id
+    name: str
+    arguments: dict[str, Any]  # as they were approved
+    time: datetime
 
 
 class Transcript(Session):
@@ -141,6 +155,28 @@ class Sessions:
             found = database.execute("SELECT owner FROM owners WHERE session = ?", (session,)).fetchone()
             return str(found[0]) if found else None
 
+    def begin_step(self, session: str, call: str, name: str, arguments: Mapping[str, Any]) -> None:
+        """Note a step before it runs: what is still noted when its process has gone was interrupted."""
+        row = (session, call, name, json.dumps(arguments), now().isoformat())
+        with self._writing() as database:
+            database.execute("INSERT OR REPLACE INTO begun VALUES (?, ?, ?, ?, ?)", row)
+
+    def end_steps(self, session: str) -> None:
+        """No step of the conversation is under way any more."""
+        with self._writing() as database:
+            database.execute("DELETE FROM begun WHERE session = ?", (session,))
+
+    def begun(self, session: str) -> list[Begun]:
+        """The steps that are under way, or were when their process ended; the oldest first."""
+        with self._writing() as database:
+            rows = database.execute(
+                "SELECT call, name, arguments, time FROM begun WHERE session = ? ORDER BY rowid", (session,)
+            ).fetchall()
+        return [
+            Begun(call, name, json.loads(arguments), datetime.fromisoformat(time))
+            for call, name, arguments, time in rows
+        ]
+
     def back(self, session: str, text: str, facts: tuple[Backed, ...]) -> None:
         """Keep the facts behind the numbers of an answer: its line has them from now on."""
         if facts:
@@ -201,7 +237,7 @@ class Sessions:
         with self._writing() as database:
             self._known(database, session)
             SqliteSaver(database).delete_thread(session)
-            for table in ("said", "sessions", "owners", "backed"):
+            for table in ("said", "sessions", "owners", "begun", "backed"):
                 database.execute(f"DELETE FROM {table} WHERE session = ?", (session,))
 
     def export(self, session: str, file: Path) -> Path:

@@ -10,6 +10,7 @@ an artifact and `place` in a fact behind a number. An error is a message, as on 
 import inspect
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any, Literal, get_args
 
 import gradio as gr
@@ -22,6 +23,7 @@ from agent.ui.page import Page
 from agent.ui.reach import data_reference, model_reference
 from analyzers.datasets.preview import preview
 from analyzers.errors import UsageError
+from analyzers.records import Kind
 from knowledge.comparison import compare
 from tools import known
 from tools.jobs import cancel, listed, resume, show, submit
@@ -86,7 +88,7 @@ class _Api:
 
     def runs_list(self, kind: str = "", model: str = "", tags: list[str] | None = None, limit: int = 20) -> Rows:
         """The newest runs, of a kind, from a model, with tags."""
-        filters: dict[str, Any] = {"kind": kind or None, "model": model or None, "tags": tuple(tags or ())}
+        filters: dict[str, Any] = {"kind": _kind(kind), "model": model or None, "tags": tuple(tags or ())}
         return [run.model_dump(mode="json") for run in self._runs.list(limit=_positive(limit), **filters)]
 
     def runs_show(self, run: str) -> Json:
@@ -95,7 +97,7 @@ class _Api:
 
     def runs_search(self, query: str, kind: str = "", limit: int = 5) -> Rows:
         """The runs nearest in meaning to the words, the best first."""
-        hits = self._runs.search(query, limit=_positive(limit), kind=kind or None)
+        hits = self._runs.search(query, limit=_positive(limit), kind=_kind(kind))
         return [{"score": hit.score, "run": hit.run.model_dump(mode="json")} for hit in hits]
 
     def runs_compare(self, runs: list[str]) -> Json:
@@ -167,7 +169,8 @@ class _Api:
     def sessions_show(self, request: gr.Request, session: str) -> Json:
         """What was said in a conversation."""
         self._page.conversations.open(session, self._page.visitor(request))  # or it is somebody else's
-        return to_jsonable_python(Sessions(self._workspace).get(session))
+        with closing(Sessions(self._workspace)) as sessions:
+            return sessions.get(session).model_dump(mode="json")
 
     def chat(self, request: gr.Request, message: str, session: str = "") -> Json:
         """Say something, in a new conversation or in one that is there; what came of it when the turn has ended.
@@ -201,6 +204,12 @@ def _ended(talk: Conversation, before: int) -> Json:
         "items": [{"is": type(each).__name__, **to_jsonable_python(each)} for each in talk.transcript.items[before:]],
         "question": to_jsonable_python(question.asked) if question else None,
     }
+
+
+def _kind(given: str) -> str | None:
+    if given and given not in get_args(Kind):
+        raise UsageError(f"{given!r} is no kind of run; there are: {', '.join(get_args(Kind))}")
+    return given or None
 
 
 def _positive(limit: int) -> int:

@@ -2,17 +2,15 @@
 
 import threading
 from contextlib import closing
-from datetime import datetime
 
 from agent.chat import ChatSession
 from agent.llm import LanguageModel, choose
-from agent.sessions import Session, Sessions
+from agent.sessions import Begun, Session, Sessions
 from agent.settings import Settings
 from agent.ui.conversation import Conversation
 from agent.ui.preferences import Preferences
 from agent.ui.transcript import Transcript
 from analyzers.errors import UsageError
-from analyzers.records import Request
 from analyzers.run_ids import new_id
 from tools.catalog import finished_since, request_of
 from tools.jobs import Job, JobWorkflows, listed
@@ -111,7 +109,7 @@ class Conversations:
             self._forget()
             self._open[session] = found
             if transcript.items:
-                self._take_up(found, visitor)
+                self._take_up(found)
             return found
 
     def _forget(self) -> None:
@@ -125,29 +123,30 @@ class Conversations:
         workflows = JobWorkflows(self._workspace)
         talk = ChatSession(self._llm(visitor), self._workspace, session, workflows, ask_above=self._settings.ask_above)
         step = talk.interrupted()
-        if step and (job := self._job(request_of(step.name, step.arguments), step.since)):
+        if step and (job := self._job(step)):
             workflows.take_up(job.id)
         return talk
 
     def _llm(self, visitor: str) -> LanguageModel:
         return choose(self._preferences.llm(visitor) or self._settings.llm, self._settings)
 
-    def _take_up(self, conversation: Conversation, visitor: str) -> None:
+    def _take_up(self, conversation: Conversation) -> None:
         """Let what was under way when the last server ended be seen again: a question, a job, or that a step was lost."""
         planner = choose("offline", self._settings)  # it only looks
         with closing(ChatSession(planner, self._workspace, conversation.session)) as talk:
             asked, step = talk.pending(), talk.interrupted()
-            if asked:
-                conversation.transcript.ask(asked)
-            if step is None:
-                return
-            request = request_of(step.name, step.arguments)
-            if self._job(request, step.since) or finished_since(step.name, step.arguments, step.since, self._workspace):
+            if step and (self._job(step) or self._finished(step)):
                 conversation.go_on()
-            else:
+            elif asked:
+                conversation.transcript.ask(asked)
+            elif step:
                 conversation.transcript.notice("interrupted", step.name)
 
-    def _job(self, request: Request | None, since: datetime) -> Job | None:
-        """The job that somebody who wanted the same began since then, as long as it is not over."""
+    def _finished(self, step: Begun) -> bool:
+        return finished_since(step.name, step.arguments, step.time.replace(microsecond=0), self._workspace) is not None
+
+    def _job(self, step: Begun) -> Job | None:
+        """The job of a step whose process has gone, as long as it is not over."""
+        request = request_of(step.name, step.arguments)
         jobs = [] if request is None else listed(self._workspace)
-        return next((job for job in jobs if not job.over and job.request == request and job.created >= since), None)
+        return next((job for job in jobs if not job.over and job.request == request and job.created >= step.time), None)

@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib import resources
 from ipaddress import ip_address
 from typing import Any
 
@@ -52,7 +53,8 @@ def create_server(
     names = tuple(users or ())
     page = Page.of(settings, workspace, names)
     app = FastAPI(openapi_url=None)
-    looks: dict[str, Any] = {"theme": gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])}
+    css = resources.files(__package__).joinpath("page.css").read_text(encoding="utf-8")
+    looks: dict[str, Any] = {"theme": _theme(), "css": css}
     if names:
         looks["auth_dependency"] = lambda request: request.scope.get(USER)
     for language in sorted(LANGUAGES, key=lambda each: -len(PATHS[each])):  # "/" takes what is left
@@ -60,6 +62,17 @@ def create_server(
         blocks.queue(default_concurrency_limit=None)
         gr.mount_gradio_app(app, blocks, path=PATHS[language], run_history=False, footer_links=[], **looks)
     return Gate(app, users or {}, local)
+
+
+def _theme() -> gr.themes.Base:
+    """Fonts of the machine: those of Gradio's own would be fetched."""
+    theme: gr.themes.Base = gr.themes.Default(
+        primary_hue="blue",
+        neutral_hue="slate",
+        font=["system-ui", "Noto Sans CJK SC", "sans-serif"],
+        font_mono=["ui-monospace", "monospace"],
+    )
+    return theme
 
 
 def _users(auth: tuple[str, ...]) -> dict[str, str]:

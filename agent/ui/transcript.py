@@ -83,7 +83,9 @@ class Step(Item):
     message: str = ""  # why it failed
 
     def seconds(self, now: float) -> int | None:
-        return None if self.began is None else int((self.ended or now) - self.began)
+        """How long it takes or took; None where nobody saw it begin, or it was there at once."""
+        took = 0.0 if self.began is None else (self.ended or now) - self.began
+        return int(took) if took >= 1 else None
 
 
 @dataclass(frozen=True)
@@ -162,11 +164,11 @@ class Transcript:
                 step = Step(call, name, tuple(arguments.items()), began=time.monotonic())
                 self._put(replace(step, id=again.id)) if again else self._add(step)
             case ToolProgress():
-                if step := self._running():
-                    self._put(replace(step, progress=event))
+                if running := self._running():
+                    self._put(replace(running, progress=event))
             case ToolNote(text=text):
-                step = self._running()
-                self._put(replace(step, notes=(*step.notes, text))) if step else self.notice("note", text)
+                at = self._running()
+                self._put(replace(at, notes=(*at.notes, text))) if at else self.notice("note", text)
             case ToolFinished(call_id=call, name=name, run_id=run):
                 self._end(call, name, status="done", run=run)
             case ToolFailed(call_id=call, name=name, message=message):

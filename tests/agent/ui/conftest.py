@@ -1,0 +1,155 @@
+"""A server with fake workflows in real jobs, and Debian's Chromium: one of each for all tests of a module."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
+
+ROOT = Path(__file__).parents[3]
+CHROMIUM = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
+)
+PATIENCE = 40_000  # milliseconds: nothing takes so long, but a machine may have much to do
+PICTURES = os.environ.get("LAYERWISE_PICTURES")  # a folder: the tests leave pictures of the page there
+
+expect.set_options(timeout=PATIENCE)
+
+
+class Server:
+    """`python -m tests.agent.ui.server`, which may be killed and started again at the same address."""
+
+    def __init__(self, home: Path, *auth: str) -> None:
+        self.home, self._auth = home, auth
+        with closing(socket.socket()) as free:
+            free.bind(("127.0.0.1", 0))
+            self._port = free.getsockname()[1]
+        self.address = f"http://127.0.0.1:{self._port}"
+        self.start()
+
+    def start(self) -> None:
+        words = [str(self.home), str(self._port), *self._auth]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.agent.ui.server", *words], cwd=ROOT, env=_environment()
+        )
+
+    def ready(self) -> str:
+        limit = time.monotonic() + PATIENCE / 1000
+        while time.monotonic() < limit and self.process.poll() is None:
+            try:
+                httpx.get(self.address, timeout=PATIENCE / 1000)
+            except httpx.TransportError:
+                time.sleep(0.1)
+            else:
+                return self.address
+        raise AssertionError("the server did not come up")
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "GRADIO_ANALYTICS_ENABLED": "False", "PYTHONWARNINGS": "ignore"}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    started = Server(tmp_path_factory.mktemp("page"))
+    yield started
+    started.kill()
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server at which two users may sign in."""
+    started = Server(tmp_path_factory.mktemp("users"), "alice:one", "bob:two")
+    yield started
+    started.kill()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if not CHROMIUM:
+        why = "there is no Chromium, which these tests look at the page with; apt-get install chromium"
+        if os.environ.get("LAYERWISE_CI"):
+            pytest.fail(why)
+        pytest.skip(why)
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield opened
+        opened.close()
+
+
+class Visitor:
+    """A window of its own, and what it asked of other hosts."""
+
+    def __init__(self, browser: Browser, address: str, **options: Any) -> None:
+        self.address = address
+        self.foreign: list[str] = []
+        self.problems: list[str] = []
+        self.context: BrowserContext = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
+        self.context.set_default_timeout(PATIENCE)
+        self.context.on("request", self._asked)
+        self.page: Page = self.context.new_page()
+        self.page.on("pageerror", lambda problem: self.problems.append(str(problem)))
+
+    def _asked(self, request: Request) -> None:
+        if not request.url.startswith((self.address, "data:", "blob:")):
+            self.foreign.append(request.url)
+
+    def open(self, path: str = "/") -> "Visitor":
+        self.page.goto(f"{self.address}{path}")
+        expect(self.page.locator("[role=log] > div").first).to_be_visible()
+        return self
+
+    def new(self) -> "Visitor":
+        """A session in which nothing was said."""
+        self.page.locator("#new").click()
+        expect(self.page.locator(".welcome")).to_be_visible()
+        return self
+
+    def say(self, text: str) -> None:
+        self.page.locator("#message textarea").fill(text)
+        self.page.keyboard.press("Enter")
+
+    def see(self, selector: str, text: str | None = None) -> Any:
+        found = self.page.locator(f"[role=log] {selector}")
+        found = found.filter(has_text=text).last if text else found.last
+        expect(found).to_be_visible()
+        return found
+
+    def do(self, what: str) -> None:
+        self.page.locator(f"#conversation [data-do={what}]").last.click()
+
+    def picture(self, name: str) -> None:
+        if PICTURES:
+            self.page.screenshot(path=str(Path(PICTURES) / f"{name}.png"))
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Any]:
+    """`visit(server)` opens a window; at the end nothing has been asked of another host."""
+    opened: list[Visitor] = []
+
+    def make(server: Server, path: str = "/", **options: Any) -> Visitor:
+        opened.append(Visitor(browser, server.ready(), **options))
+        return opened[-1].open(path)
+
+    yield make
+    foreign = [each for visitor in opened for each in visitor.foreign]
+    problems = [each for visitor in opened for each in visitor.problems]
+    for visitor in opened:
+        visitor.context.close()
+    assert foreign == []
+    assert problems == []

@@ -1,0 +1,216 @@
+"""The page as a visitor sees it, in a browser."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from tests.agent.ui.conftest import Server
+from tests.fake_jobs import noted
+from tools.jobs import JobStore
+
+TRAIN = "train minilm on the Amazon demo reviews"
+NASTY = "<script>window.hit = 1</script><img src=http://elsewhere.invalid/x.png onerror='window.hit = 2'> ![x](http://elsewhere.invalid/y.png)"
+
+
+def counting(ledger: Path, steps: int, pause: float = 0.1) -> str:
+    """A message that trains for that long, in a job."""
+    data = f"steps={steps} pause={pause} ledger={ledger}"
+    return f"call train_model {json.dumps({'model': 'demo:minilm', 'data': data})}"
+
+
+def running(server: Server) -> list[str]:
+    return [job.id for job in JobStore(server.home).list("queued", "running")]
+
+
+def test_a_conversation_from_the_question_to_the_number(server: Server, visit: Any) -> None:
+    visitor = visit(server).new()
+    assert visitor.page.locator(".starter").count() == 4
+    visitor.say(TRAIN)
+    question = visitor.see(".question.open")
+    assert "not known" in question.inner_text()
+    visitor.picture("question")
+    visitor.do("approve")
+    visitor.see(".step.done", "Train a model")
+    answer = visitor.see(".reply", "Trained")
+    fact = answer.locator(".fact").first
+    fact.focus()  # by keyboard as well as by mouse
+    tip = fact.locator(".tip")
+    expect(tip).to_be_visible()
+    assert "run train-2a2a2a" in tip.inner_text()
+    assert "measurements" in tip.inner_text()
+    assert "session=chat-" in visitor.page.url
+    expect(visitor.page.locator("#session-list .current")).to_contain_text(TRAIN)
+    visitor.picture("number")
+
+
+def test_stop_ends_the_job_within_two_seconds_and_sends_nothing_that_waits(
+    server: Server, visit: Any, tmp_path: Path
+) -> None:
+    visitor, ledger = visit(server).new(), tmp_path / "ledger"
+    visitor.say(counting(ledger, 400))
+    visitor.see(".question.open")
+    visitor.do("approve")
+    visitor.see(".step.running", "counting")
+    bar = visitor.page.locator(".step.running progress")
+    expect(bar).to_be_visible()
+    visitor.say("and then?")
+    visitor.see(".said.waiting", "and then?")
+    visitor.picture("progress")
+    begin = time.monotonic()
+    visitor.page.locator("[data-do=stop]").click()
+    visitor.see(".notice.stopped")
+    took = time.monotonic() - begin
+    assert running(server) == []
+    visitor.see(".step.stopped")
+    visitor.see(".said.kept", "and then?")
+    assert took < 5, f"{took:.1f} s"  # two on a machine that has nothing else to do
+    kept = len(noted(ledger, "kept"))
+    time.sleep(0.5)
+    assert len(noted(ledger, "kept")) == kept
+
+
+def test_a_message_waits_for_the_end_of_the_one_before(server: Server, visit: Any) -> None:
+    visitor = visit(server).new()
+    visitor.say("stream " + "slowly " * 15)
+    visitor.say("stream second")
+    visitor.see(".said.waiting", "stream second")
+    visitor.see(".reply", "second")
+    texts = visitor.page.locator("[role=log] .bubble, [role=log] .reply .prose").all_inner_texts()
+    assert [text.split()[0] for text in texts] == ["stream", "slowly", "stream", "second"]
+
+
+def test_a_reload_in_the_middle_of_a_job_shows_it_going_on(server: Server, visit: Any, tmp_path: Path) -> None:
+    visitor = visit(server).new()
+    visitor.say(counting(tmp_path / "ledger", 60))
+    visitor.see(".question.open")
+    visitor.do("approve")
+    visitor.see(".step.running", "counting")
+    visitor.page.reload()
+    visitor.see(".step.running", "counting")
+    visitor.see(".reply", "The tool said")
+    visitor.see(".step.done")
+
+
+def test_after_a_restart_a_job_is_followed_on_and_a_question_waits_on(
+    server: Server, visit: Any, tmp_path: Path
+) -> None:
+    visitor, ledger = visit(server).new(), tmp_path / "ledger"
+    visitor.say(counting(ledger, 150))
+    visitor.see(".question.open")
+    visitor.do("change")
+    visitor.page.locator(".values input").last.fill("seed=7")
+    visitor.page.keyboard.press("Enter")
+    visitor.see(".step.running", "counting")
+    at_work = visitor.page.url
+    other = visit(server).new()
+    other.say(TRAIN)
+    other.see(".question.open")
+    asking = other.page.url
+    server.kill()
+    server.start()
+    server.ready()
+    visitor.page.goto(at_work)
+    visitor.see(".step.running", "counting")
+    visitor.see(".reply", "The tool said")
+    assert [words[0] for words in noted(ledger, "begin")] == ["7"]  # once, as it was changed
+    other.page.goto(asking)
+    other.see(".question.open", "Train a model")
+    other.do("refuse")
+    other.see(".step.refused")
+    other.see(".reply")
+
+
+def test_nothing_that_was_written_is_executed_or_loaded(server: Server, visit: Any) -> None:
+    visitor = visit(server).new()
+    visitor.say(NASTY)
+    bubble = visitor.see(".bubble", "<script>")
+    assert bubble.inner_text() == NASTY
+    visitor.say(f"stream {NASTY}")
+    visitor.see(".reply", "<script>")
+    expect(visitor.page.locator("#session-list .current")).to_contain_text("<script>")
+    assert visitor.page.evaluate("window.hit") is None
+
+
+def test_bad_input_is_answered_and_nothing_is_lost(server: Server, visit: Any) -> None:
+    visitor = visit(server).new()
+    visitor.say("   ")
+    expect(visitor.page.locator(".toast-body")).to_contain_text("the message is empty")
+    visitor.say("x" * 100_000)
+    expect(visitor.page.locator(".toast-body").filter(has_text="100,000 characters")).to_be_visible()
+    expect(visitor.page.locator("#message textarea")).to_have_value("x" * 100_000)
+    visitor.say("fail")
+    visitor.see(".notice.failed", "start the server")
+    visitor.page.locator("[data-do=retry]").last.click()
+    expect(visitor.page.locator("[role=log] .notice.failed")).to_have_count(2)
+
+
+def test_sessions_are_searched_renamed_deleted_and_continued(server: Server, visit: Any) -> None:
+    visitor = visit(server).new()
+    visitor.say("stream something about walruses")
+    visitor.see(".reply", "walruses")
+    visitor.new()
+    visitor.say("stream something else")
+    visitor.see(".reply", "something else")
+    visitor.page.locator("#search textarea, #search input").fill("walruses")
+    listed = visitor.page.locator("#session-list li")
+    expect(listed).to_have_count(1)
+    listed.locator(".open").click()
+    visitor.see(".reply", "walruses")
+    visitor.page.once("dialog", lambda dialog: dialog.accept("about animals"))
+    visitor.page.locator("#session-list [data-do=rename]").click()
+    expect(listed).to_contain_text("about animals")
+    visitor.page.once("dialog", lambda dialog: dialog.accept())
+    visitor.page.locator("#session-list [data-do=delete]").click()
+    expect(visitor.page.locator("#session-list .empty")).to_be_visible()
+
+
+def test_two_users_do_not_see_each_others_sessions(guarded: Server, visit: Any) -> None:
+    alice = visit(guarded, http_credentials={"username": "alice", "password": "one"})
+    alice.say("stream mine alone")
+    alice.see(".reply", "mine alone")
+    bob = visit(guarded, http_credentials={"username": "bob", "password": "two"})
+    expect(bob.page.locator(".welcome")).to_be_visible()
+    expect(bob.page.locator("#session-list .empty")).to_be_visible()
+    bob.page.goto(alice.page.url)
+    expect(bob.page.locator(".welcome")).to_be_visible()
+    assert "mine alone" not in bob.page.content()
+
+
+def test_the_page_speaks_chinese(server: Server, visit: Any) -> None:
+    visitor = visit(server, "/zh/").new()
+    expect(visitor.page.get_by_role("tab", name="对话")).to_be_visible()
+    visitor.say("用亚马逊演示评论训练 minilm")
+    assert "可以执行吗" in visitor.see(".question.open").inner_text()
+    visitor.picture("chinese")
+    visitor.do("approve")
+    visitor.see(".step.done", "训练模型")
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_it_is_usable_at_the_width_of_a_phone_and_accessible(server: Server, visit: Any, colours: Any) -> None:
+    visitor = visit(server, viewport={"width": 375, "height": 812}, color_scheme=colours, has_touch=True).new()
+    violations(visitor.page)
+    visitor.say(TRAIN)
+    visitor.see(".question.open")
+    visitor.do("change")
+    visitor.picture(f"phone-{colours}")
+    violations(visitor.page)
+    wide = visitor.page.evaluate("document.documentElement.scrollWidth")
+    assert wide <= 375
+    visitor.do("refuse")
+    visitor.see(".step.refused")
+    visitor.say("stream **bold** and a [link](http://elsewhere.invalid) and `code`")
+    visitor.see(".reply a")
+    violations(visitor.page)
+
+
+def violations(page: Any) -> None:
+    """axe-core finds nothing that is serious."""
+    found = Axe().run(page).response["violations"]
+    serious = [each for each in found if each["impact"] in ("serious", "critical")]
+    assert [(each["id"], each["nodes"][0]["html"][:200]) for each in serious] == []
