@@ -204,13 +204,14 @@ class ChatSession:
         if step is None:
             raise UsageError("no step was interrupted; say what you want to do")
         given: Any = None
-        self._approvals.taken_up.add(step.call)
         if finished_since(step.name, step.arguments, step.time.replace(microsecond=0), self._workspace):
             self._repair()
         elif (waiting := self._pending()) and waiting.asked.call_id == step.call:
             same = step.arguments == waiting.asked.arguments
             decision: Any = "approve" if same else "change"
             given = Command(resume=self._approvals.decided(waiting, decision, step.arguments, ""))
+        else:
+            self._approvals.taken_up.add(step.call)
         messages = self._messages()
         turn = messages[last_of_user(messages) :]
         return self._begin(given, turn[0].text, turn[1:])

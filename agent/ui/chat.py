@@ -48,7 +48,7 @@ def build(page: Page) -> None:
     page_of = gr.context.Context.root_block
     page_of.load(chat.first, None, session, **QUIET)
     session.change(chat.watch, session, [talk, listed], trigger_mode="multiple", **QUIET)
-    words.input(chat.search, words, **QUIET)
+    words.change(chat.search, words, **QUIET)
     message.submit(lambda text: (text, ""), message, [draft, message], queue=False, **QUIET).then(
         chat.send, [session, draft], message, **QUIET
     )

@@ -4,15 +4,32 @@ import base64
 import binascii
 import secrets
 from collections.abc import Mapping
+from functools import partial
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 USER = "layerwise.user"  # where the name stands in the scope of a request
 SAFE = {"GET", "HEAD", "OPTIONS"}
 HERE = {"127.0.0.1", "localhost", "::1"}
+
+
+# What a browser may load: from us alone. Gradio makes scripts and styles while it runs.
+POLICY = "; ".join(
+    [
+        "default-src 'self'",
+        "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data: blob:",
+        "font-src 'self' data:",
+        "media-src 'self' data: blob:",
+        "worker-src 'self' blob:",
+        "frame-ancestors 'none'",
+        "form-action 'self'",
+    ]
+)
 
 
 class Gate:
@@ -43,7 +60,7 @@ class Gate:
             else:
                 scope = {**scope, USER: name}
         if refused is None:
-            return await self._app(scope, receive, send)
+            return await self._app(scope, receive, partial(_sent, send))
         if scope["type"] == "websocket":
             return await send({"type": "websocket.close", "code": 1008})
         return await refused(scope, receive, send)
@@ -69,3 +86,12 @@ class Gate:
         known = self._users.get(name)
         right = secrets.compare_digest((known or "").encode(), password.encode())
         return name if known is not None and right else None
+
+
+async def _sent(send: Send, message: Message) -> None:
+    if message["type"] == "http.response.start":
+        headers = MutableHeaders(scope=message)
+        headers["Content-Security-Policy"] = POLICY
+        headers["X-Content-Type-Options"] = "nosniff"
+        headers["Referrer-Policy"] = "no-referrer"
+    await send(message)

@@ -1,21 +1,28 @@
 """Gives the page an address: 127.0.0.1 unless told otherwise, never a public link, nothing from another host."""
 
 import socket
+import threading
 from collections.abc import Mapping
+from contextlib import closing, suppress
 from dataclasses import replace
 from importlib import resources
 from ipaddress import ip_address
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import gradio as gr
 import uvicorn
 from fastapi import FastAPI
+from fastapi.responses import RedirectResponse
 
+from agent.chat import ChatSession
+from agent.llm import choose
 from agent.settings import Settings
 from agent.ui.app import create_app
 from agent.ui.gate import HERE, USER, Gate
 from agent.ui.page import LANGUAGES, PATHS, Page
-from analyzers.errors import UsageError
+from analyzers.errors import LayerwiseError, UsageError
 from tools.workspace import Workspace
 
 
@@ -43,7 +50,9 @@ def serve(
     place = f"[{host}]" if ":" in host else host
     print(f"Layerwise is at http://{place}:{listening.getsockname()[1]}; end with Ctrl-C", flush=True)
     application = create_server(settings, workspace, users, local=_local(host))
-    uvicorn.Server(uvicorn.Config(application, log_level="error", timeout_graceful_shutdown=1)).run([listening])
+    threading.Thread(target=_warm, args=(settings, workspace), daemon=True).start()
+    with suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
+        uvicorn.Server(uvicorn.Config(application, log_level="error", timeout_graceful_shutdown=1)).run([listening])
 
 
 def create_server(
@@ -57,11 +66,22 @@ def create_server(
     looks: dict[str, Any] = {"theme": _theme(), "css": css}
     if names:
         looks["auth_dependency"] = lambda request: request.scope.get(USER)
+    for path in filter(lambda path: path != "/", PATHS.values()):
+        app.add_api_route(path, lambda path=path: RedirectResponse(f"{path}/"))
     for language in sorted(LANGUAGES, key=lambda each: -len(PATHS[each])):  # "/" takes what is left
         blocks = create_app(replace(page, language=language))
         blocks.queue(default_concurrency_limit=None)
         gr.mount_gradio_app(app, blocks, path=PATHS[language], run_history=False, footer_links=[], **looks)
     return Gate(app, users or {}, local)
+
+
+def _warm(settings: Settings, workspace: Workspace) -> None:
+    """Load what the first message needs while the page is on its way."""
+    with suppress(LayerwiseError), TemporaryDirectory() as folder:  # whoever says something is told
+        home = workspace.model_copy(update={"home": Path(folder)})
+        with closing(ChatSession(choose("offline", settings), home)) as talk:
+            for _ in talk.stream("hello"):
+                pass
 
 
 def _theme() -> gr.themes.Base:

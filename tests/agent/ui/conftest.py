@@ -92,16 +92,15 @@ def browser() -> Iterator[Browser]:
 
 
 class Visitor:
-    """A window of its own, and what it asked of other hosts."""
+    """A window, and what it asked of other hosts."""
 
-    def __init__(self, browser: Browser, address: str, **options: Any) -> None:
+    def __init__(self, context: BrowserContext, address: str) -> None:
         self.address = address
         self.foreign: list[str] = []
         self.problems: list[str] = []
-        self.context: BrowserContext = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
-        self.context.set_default_timeout(PATIENCE)
-        self.context.on("request", self._asked)
-        self.page: Page = self.context.new_page()
+        self.context = context
+        self.page: Page = context.new_page()
+        self.page.on("request", self._asked)
         self.page.on("pageerror", lambda problem: self.problems.append(str(problem)))
 
     def _asked(self, request: Request) -> None:
@@ -137,19 +136,46 @@ class Visitor:
             self.page.screenshot(path=str(Path(PICTURES) / f"{name}.png"))
 
 
+@pytest.fixture(scope="module")
+def windows(browser: Browser) -> Iterator[Any]:
+    """`windows(server)` opens a window; those of one server and one user share what the browser keeps, as tabs do."""
+    contexts: dict[Any, BrowserContext] = {}
+
+    def make(server: Server, user: str | None = None) -> Visitor:
+        if (server, user) not in contexts:
+            name, _, password = (user or "").partition(":")
+            signed = {"http_credentials": {"username": name, "password": password}} if user else {}
+            contexts[server, user] = browser.new_context(viewport={"width": 1280, "height": 800}, **signed)
+            contexts[server, user].set_default_timeout(PATIENCE)
+        return Visitor(contexts[server, user], server.ready())
+
+    yield make
+    for context in contexts.values():
+        context.close()
+
+
+@pytest.fixture(scope="module")
+def window(windows: Any, server: Server) -> Visitor:
+    return windows(server).open()
+
+
 @pytest.fixture
-def visit(browser: Browser) -> Iterator[Any]:
-    """`visit(server)` opens a window; at the end nothing has been asked of another host."""
+def visit(windows: Any) -> Iterator[Any]:
+    """`visit(server)` opens one more window."""
     opened: list[Visitor] = []
 
-    def make(server: Server, path: str = "/", **options: Any) -> Visitor:
-        opened.append(Visitor(browser, server.ready(), **options))
+    def make(server: Server, path: str = "/", user: str | None = None) -> Visitor:
+        opened.append(windows(server, user))
         return opened[-1].open(path)
 
     yield make
-    foreign = [each for visitor in opened for each in visitor.foreign]
-    problems = [each for visitor in opened for each in visitor.problems]
     for visitor in opened:
-        visitor.context.close()
-    assert foreign == []
-    assert problems == []
+        assert (visitor.foreign, visitor.problems) == ([], [])
+        visitor.page.close()
+
+
+@pytest.fixture
+def visitor(window: Visitor) -> Iterator[Visitor]:
+    """The window that most tests share, at a session in which nothing was said; it asks nothing of other hosts."""
+    yield window.new()
+    assert (window.foreign, window.problems) == ([], [])

@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.agent.ui.conftest import Server
+from tests.agent.ui.conftest import Server, Visitor
 from tests.fake_jobs import noted
 from tools.jobs import JobStore
 
@@ -27,8 +27,7 @@ def running(server: Server) -> list[str]:
     return [job.id for job in JobStore(server.home).list("queued", "running")]
 
 
-def test_a_conversation_from_the_question_to_the_number(server: Server, visit: Any) -> None:
-    visitor = visit(server).new()
+def test_a_conversation_from_the_question_to_the_number(visitor: Visitor) -> None:
     assert visitor.page.locator(".starter").count() == 4
     visitor.say(TRAIN)
     question = visitor.see(".question.open")
@@ -49,9 +48,9 @@ def test_a_conversation_from_the_question_to_the_number(server: Server, visit: A
 
 
 def test_stop_ends_the_job_within_two_seconds_and_sends_nothing_that_waits(
-    server: Server, visit: Any, tmp_path: Path
+    server: Server, visitor: Visitor, tmp_path: Path
 ) -> None:
-    visitor, ledger = visit(server).new(), tmp_path / "ledger"
+    ledger = tmp_path / "ledger"
     visitor.say(counting(ledger, 400))
     visitor.see(".question.open")
     visitor.do("approve")
@@ -74,8 +73,7 @@ def test_stop_ends_the_job_within_two_seconds_and_sends_nothing_that_waits(
     assert len(noted(ledger, "kept")) == kept
 
 
-def test_a_message_waits_for_the_end_of_the_one_before(server: Server, visit: Any) -> None:
-    visitor = visit(server).new()
+def test_a_message_waits_for_the_end_of_the_one_before(visitor: Visitor) -> None:
     visitor.say("stream " + "slowly " * 15)
     visitor.say("stream second")
     visitor.see(".said.waiting", "stream second")
@@ -84,8 +82,7 @@ def test_a_message_waits_for_the_end_of_the_one_before(server: Server, visit: An
     assert [text.split()[0] for text in texts] == ["stream", "slowly", "stream", "second"]
 
 
-def test_a_reload_in_the_middle_of_a_job_shows_it_going_on(server: Server, visit: Any, tmp_path: Path) -> None:
-    visitor = visit(server).new()
+def test_a_reload_in_the_middle_of_a_job_shows_it_going_on(visitor: Visitor, tmp_path: Path) -> None:
     visitor.say(counting(tmp_path / "ledger", 60))
     visitor.see(".question.open")
     visitor.do("approve")
@@ -97,9 +94,9 @@ def test_a_reload_in_the_middle_of_a_job_shows_it_going_on(server: Server, visit
 
 
 def test_after_a_restart_a_job_is_followed_on_and_a_question_waits_on(
-    server: Server, visit: Any, tmp_path: Path
+    server: Server, visitor: Visitor, visit: Any, tmp_path: Path
 ) -> None:
-    visitor, ledger = visit(server).new(), tmp_path / "ledger"
+    ledger = tmp_path / "ledger"
     visitor.say(counting(ledger, 150))
     visitor.see(".question.open")
     visitor.do("change")
@@ -125,8 +122,7 @@ def test_after_a_restart_a_job_is_followed_on_and_a_question_waits_on(
     other.see(".reply")
 
 
-def test_nothing_that_was_written_is_executed_or_loaded(server: Server, visit: Any) -> None:
-    visitor = visit(server).new()
+def test_nothing_that_was_written_is_executed_or_loaded(visitor: Visitor) -> None:
     visitor.say(NASTY)
     bubble = visitor.see(".bubble", "<script>")
     assert bubble.inner_text() == NASTY
@@ -136,8 +132,7 @@ def test_nothing_that_was_written_is_executed_or_loaded(server: Server, visit: A
     assert visitor.page.evaluate("window.hit") is None
 
 
-def test_bad_input_is_answered_and_nothing_is_lost(server: Server, visit: Any) -> None:
-    visitor = visit(server).new()
+def test_bad_input_is_answered_and_nothing_is_lost(visitor: Visitor) -> None:
     visitor.say("   ")
     expect(visitor.page.locator(".toast-body")).to_contain_text("the message is empty")
     visitor.say("x" * 100_000)
@@ -149,8 +144,7 @@ def test_bad_input_is_answered_and_nothing_is_lost(server: Server, visit: Any) -
     expect(visitor.page.locator("[role=log] .notice.failed")).to_have_count(2)
 
 
-def test_sessions_are_searched_renamed_deleted_and_continued(server: Server, visit: Any) -> None:
-    visitor = visit(server).new()
+def test_sessions_are_searched_renamed_deleted_and_continued(visitor: Visitor) -> None:
     visitor.say("stream something about walruses")
     visitor.see(".reply", "walruses")
     visitor.new()
@@ -170,10 +164,10 @@ def test_sessions_are_searched_renamed_deleted_and_continued(server: Server, vis
 
 
 def test_two_users_do_not_see_each_others_sessions(guarded: Server, visit: Any) -> None:
-    alice = visit(guarded, http_credentials={"username": "alice", "password": "one"})
+    alice = visit(guarded, user="alice:one")
     alice.say("stream mine alone")
     alice.see(".reply", "mine alone")
-    bob = visit(guarded, http_credentials={"username": "bob", "password": "two"})
+    bob = visit(guarded, user="bob:two")
     expect(bob.page.locator(".welcome")).to_be_visible()
     expect(bob.page.locator("#session-list .empty")).to_be_visible()
     bob.page.goto(alice.page.url)
@@ -193,15 +187,18 @@ def test_the_page_speaks_chinese(server: Server, visit: Any) -> None:
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
 def test_it_is_usable_at_the_width_of_a_phone_and_accessible(server: Server, visit: Any, colours: Any) -> None:
-    visitor = visit(server, viewport={"width": 375, "height": 812}, color_scheme=colours, has_touch=True).new()
+    visitor = visit(server)
+    visitor.page.set_viewport_size({"width": 375, "height": 812})
+    visitor.page.emulate_media(color_scheme=colours)
+    visitor.page.reload()
+    visitor.new()
     violations(visitor.page)
     visitor.say(TRAIN)
     visitor.see(".question.open")
     visitor.do("change")
     visitor.picture(f"phone-{colours}")
     violations(visitor.page)
-    wide = visitor.page.evaluate("document.documentElement.scrollWidth")
-    assert wide <= 375
+    assert visitor.page.evaluate("document.documentElement.scrollWidth") <= 375
     visitor.do("refuse")
     visitor.see(".step.refused")
     visitor.say("stream **bold** and a [link](http://elsewhere.invalid) and `code`")
