@@ -1,6 +1,7 @@
 """The tab "Runs": what was done, found again, opened with its pictures, compared, labelled, packed and deleted."""
 
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, get_args
@@ -206,5 +207,5 @@ class _Panel:
     def _deleted(self, run: str, **how: bool) -> tuple[Any, Any]:
         with on_page():
             gone = self._store.delete(run, **how)
-        gr.Info(self.say("deleted", runs=", ".join(gone)))
+        gr.Info(escape(self.say("deleted", runs=", ".join(gone))))
         return gr.Dropdown(value=[]), gr.Column(visible=False)

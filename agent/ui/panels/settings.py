@@ -1,6 +1,7 @@
 """The tab "Settings": the language model of the chat with its grade, the language of the page, and the machine."""
 
 from collections.abc import Iterator
+from html import escape
 from typing import Any
 
 import gradio as gr
@@ -89,7 +90,8 @@ class _Panel:
         about = self.llm(name)
         with on_page():
             self._page.preferences.choose_llm(self._page.visitor(request), name.strip())
-        return paragraph(self.say("used", name=name.strip())) + about
+        gr.Info(escape(self.say("used", name=name.strip())))
+        return about
 
     def grade(self, name: str) -> Iterator[str]:
         """Grade a language model; what is tried stands on the page meanwhile."""
