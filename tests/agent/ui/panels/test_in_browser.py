@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 from analyzers.records import TrainRequest
 from tests.agent.ui.panels.conftest import Site
@@ -212,6 +213,27 @@ def test_models_are_described_before_they_are_used(page: Any, site: Site):
         field.fill(name)
         field.press("Enter")
         told(sources, message)
+
+
+def test_the_tabs_pass_axe_and_fit_a_phone(page: Any):
+    """All tabs have something to show by then; `test_page.py` looks at the chat."""
+    for name, there in (
+        ("Runs", ".lw-runs button"),
+        ("Jobs", ".lw-jobs p, .lw-jobs button"),
+        ("Models and data", ".lw-data p"),
+        ("Settings", ".lw-languages a"),
+    ):
+        tab(page, name, there)
+        if name == "Runs":
+            open_run(page, "analysis-3b3b3b")
+            page.locator(".js-plotly-plot").nth(3).wait_for()
+        found = Axe().run(page).response["violations"]
+        assert [
+            (each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in ("serious", "critical")
+        ] == []
+    page.set_viewport_size({"width": 375, "height": 800})
+    tab(page, "Runs", ".lw-runs button")
+    assert page.evaluate("document.documentElement.scrollWidth") == 375
 
 
 def test_the_language_model_and_the_language(page: Any, site: Site):
