@@ -248,7 +248,7 @@ def test_the_language_model_and_the_language(page: Any, site: Site):
     settings.get_by_text("Your chats use offline from the next message on.").wait_for()
     settings.locator(".lw-llm td", has_text="needs no grade").wait_for()
     settings.get_by_role("button", name="Look at this machine").click()
-    settings.locator(".lw-machine td", has_text=str(site.workspace.home)).wait_for()
+    settings.get_by_role("cell", name=str(site.workspace.home), exact=True).wait_for()
     settings.get_by_role("link", name="简体中文").click()
     settings.get_by_role("tab", name="运行记录").click()
     settings.locator(".lw-runs caption", has_text="最新的在前").wait_for()
