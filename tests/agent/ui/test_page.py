@@ -97,7 +97,7 @@ def test_after_a_restart_a_job_is_followed_on_and_a_question_waits_on(
     server: Server, visitor: Visitor, visit: Any, tmp_path: Path
 ) -> None:
     ledger = tmp_path / "ledger"
-    visitor.say(counting(ledger, 150))
+    visitor.say(counting(ledger, 600))
     visitor.see(".question.open")
     visitor.do("change")
     visitor.page.locator(".values input").last.fill("seed=7")
@@ -113,7 +113,9 @@ def test_after_a_restart_a_job_is_followed_on_and_a_question_waits_on(
     server.ready()
     visitor.page.goto(at_work)
     visitor.see(".step.running", "counting")
-    visitor.see(".reply", "The tool said")
+    visitor.page.locator("[data-do=stop]").click()
+    visitor.see(".notice.stopped")
+    assert running(server) == []
     assert [words[0] for words in noted(ledger, "begin")] == ["7"]  # once, as it was changed
     other.page.goto(asking)
     other.see(".question.open", "Train a model")
