@@ -14,11 +14,12 @@ from typing import Any
 from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage
 from langchain_core.outputs import ChatGenerationChunk
 
+from agent import llm
 from agent.llm import LanguageModel
 from agent.planner import Planner
 from agent.planner.turn import Call
 from agent.settings import Settings
-from agent.ui import conversations, serve
+from agent.ui import serve
 from analyzers.errors import LanguageModelError
 from knowledge.runs import RunStore
 from tests.fake_jobs import COMMAND, NO_INDEX
@@ -59,7 +60,7 @@ def main(home: Path, port: int, auth: tuple[str, ...]) -> None:
     processes.COMMAND = COMMAND
     RunStore._index = NO_INDEX
     workload.cpu = lambda: train_run().environment.cpu
-    conversations.choose = lambda name, settings: LanguageModel(Obedient(), "offline", "for tests")
+    llm.choose = lambda name, settings: LanguageModel(Obedient(), "offline", "for tests")
     settings = Settings(home=home, cache=home / "cache", llm="offline")
     serve.serve(settings, settings.workspace(), port=port, auth=auth)
 
