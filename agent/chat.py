@@ -9,6 +9,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from itertools import chain
 from typing import Any, Literal
 
 from langchain.agents import create_agent
@@ -34,6 +35,7 @@ from agent.events import (
     Event,
     Failed,
     Stopped,
+    ToolFinished,
     ToolNote,
     ToolRefused,
     ToolStarted,
@@ -204,8 +206,10 @@ class ChatSession:
         if step is None:
             raise UsageError("no step was interrupted; say what you want to do")
         given: Any = None
-        if finished_since(step.name, step.arguments, step.time.replace(microsecond=0), self._workspace):
+        told: list[Event] = []
+        if found := finished_since(step.name, step.arguments, step.time.replace(microsecond=0), self._workspace):
             self._repair()
+            told = [ToolFinished(call_id=step.call, name=step.name, run_id=found[1][0], summary=step.name)]
         elif (waiting := self._pending()) and waiting.asked.call_id == step.call:
             same = step.arguments == waiting.asked.arguments
             decision: Any = "approve" if same else "change"
@@ -214,7 +218,7 @@ class ChatSession:
             self._approvals.taken_up.add(step.call)
         messages = self._messages()
         turn = messages[last_of_user(messages) :]
-        return self._begin(given, turn[0].text, turn[1:])
+        return chain(told, self._begin(given, turn[0].text, turn[1:]))
 
     def cancel(self) -> None:
         """Stop the message that is being answered: a workflow ends at its next tick. May be called from any thread."""
@@ -374,11 +378,12 @@ class ChatSession:
         state = self._state()
         asked = [each.value for each in state.interrupts if isinstance(each.value, dict)]
         # a call that was approved and began has its interrupt still
-        waiting = {value.get("tool_call_id") for value in asked} - {step.call for step in self._sessions.begun(self.id)}
+        begun = {step.call: step.arguments for step in self._sessions.begun(self.id)}
+        waiting = {value.get("tool_call_id") for value in asked} - {*begun}
 
         def answer(call: Mapping[str, Any]) -> ToolMessage:
             if call["id"] not in waiting:
-                return self._checkpoints.result_of(call, state)
+                return self._checkpoints.result_of({**call, "args": begun.get(str(call["id"]), call["args"])}, state)
             refused = refusal(call, "something else was said instead")
             self._events.put(ToolRefused(call_id=str(call["id"]), name=call["name"], message=refused.text))
             return refused

@@ -187,7 +187,11 @@ main.add_command(sessions)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
 @click.option("--port", type=click.IntRange(0, 65535), default=7860, show_default=True, help="0 takes a free one.")
 @click.option(
-    "--auth", metavar="USER:PASSWORD", multiple=True, help="Who may sign in; repeat it. Each sees own sessions."
+    "--auth",
+    metavar="USER:PASSWORD",
+    multiple=True,
+    envvar="LAYERWISE_AUTH",  # a command line can be read by others of the machine
+    help="Who may sign in; repeat it. Each sees own sessions.",
 )
 @click.option("--llm", metavar="NAME", help="auto, offline, ollama:MODEL or openai:MODEL.")
 @common

@@ -44,14 +44,11 @@ def build(page: Page) -> None:
                 autofocus=True,
             )
     session = gr.Textbox(visible="hidden", label="session", elem_id="session")
-    draft = gr.Textbox(visible="hidden", label="draft")
     page_of = gr.context.Context.root_block
     page_of.load(chat.first, None, session, **QUIET)
     session.change(chat.watch, session, [talk, listed], trigger_mode="multiple", **QUIET)
     words.change(chat.search, words, **QUIET)
-    message.submit(lambda text: (text, ""), message, [draft, message], queue=False, **QUIET).then(
-        chat.send, [session, draft], message, **QUIET
-    )
+    message.submit(chat.send, [session, message], message, js=_asset("take.js"), trigger_mode="multiple", **QUIET)
     new.click(chat.new, None, session, **QUIET)
     talk.click(chat.act, session, session, **QUIET)
     listed.click(chat.act, session, session, **QUIET)

@@ -5,16 +5,18 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from agent.chat import ChatSession
 from agent.events import Event
 from agent.ui.transcript import Question, Said, Transcript
 from analyzers.errors import LayerwiseError, UsageError
 from tools.failures import unexpected
 
+if TYPE_CHECKING:
+    from agent.chat import ChatSession
+
 LONGEST = 20_000  # characters of a message
-Turn = Callable[[ChatSession], Iterator[Event]]
+Turn = Callable[["ChatSession"], Iterator[Event]]
 
 
 class Conversation:
@@ -26,7 +28,7 @@ class Conversation:
         transcript: what was said so far.
     """
 
-    def __init__(self, session: str, begin: Callable[[], ChatSession], transcript: Transcript) -> None:
+    def __init__(self, session: str, begin: "Callable[[], ChatSession]", transcript: Transcript) -> None:
         self.session = session
         self.transcript = transcript
         self.version = 0

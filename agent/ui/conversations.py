@@ -2,9 +2,8 @@
 
 import threading
 from contextlib import closing
+from typing import TYPE_CHECKING
 
-from agent.chat import ChatSession
-from agent.llm import LanguageModel, choose
 from agent.sessions import Begun, Session, Sessions
 from agent.settings import Settings
 from agent.ui.conversation import Conversation
@@ -15,6 +14,10 @@ from analyzers.run_ids import new_id
 from tools.catalog import finished_since, request_of
 from tools.jobs import Job, JobWorkflows, listed
 from tools.workspace import Workspace
+
+if TYPE_CHECKING:
+    from agent.chat import ChatSession
+    from agent.llm import LanguageModel
 
 KEPT = 64  # conversations that are held in memory; others are read again
 
@@ -117,7 +120,9 @@ class Conversations:
         for each in quiet[: max(0, len(self._open) - KEPT + 1)]:
             del self._open[each.session]
 
-    def _talk(self, session: str, visitor: str) -> ChatSession:
+    def _talk(self, session: str, visitor: str) -> "ChatSession":
+        from agent.chat import ChatSession
+
         with closing(Sessions(self._workspace)) as sessions:
             sessions.claim(session, visitor)
         workflows = JobWorkflows(self._workspace)
@@ -127,11 +132,16 @@ class Conversations:
             workflows.take_up(job.id)
         return talk
 
-    def _llm(self, visitor: str) -> LanguageModel:
+    def _llm(self, visitor: str) -> "LanguageModel":
+        from agent.llm import choose
+
         return choose(self._preferences.llm(visitor) or self._settings.llm, self._settings)
 
     def _take_up(self, conversation: Conversation) -> None:
         """Let what was under way when the last server ended be seen again: a question, a job, or that a step was lost."""
+        from agent.chat import ChatSession
+        from agent.llm import choose
+
         planner = choose("offline", self._settings)  # it only looks
         with closing(ChatSession(planner, self._workspace, conversation.session)) as talk:
             asked, step = talk.pending(), talk.interrupted()

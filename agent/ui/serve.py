@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -16,14 +17,14 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 
-from agent.chat import ChatSession
-from agent.llm import choose
 from agent.settings import Settings
 from agent.ui.app import create_app
 from agent.ui.gate import HERE, USER, Gate
 from agent.ui.page import LANGUAGES, PATHS, Page
 from analyzers.errors import LayerwiseError, UsageError
 from tools.workspace import Workspace
+
+WARM_AFTER = 1.0  # seconds: a browser that is there already gets the page first
 
 
 def serve(
@@ -76,7 +77,12 @@ def create_server(
 
 
 def _warm(settings: Settings, workspace: Workspace) -> None:
-    """Load what the first message needs while the page is on its way."""
+    """Load what the first message needs while the page is on its way: it takes longer than all that the page needs."""
+    time.sleep(WARM_AFTER)
+
+    from agent.chat import ChatSession
+    from agent.llm import choose
+
     with suppress(LayerwiseError), TemporaryDirectory() as folder:  # whoever says something is told
         home = workspace.model_copy(update={"home": Path(folder)})
         with closing(ChatSession(choose("offline", settings), home)) as talk:

@@ -72,13 +72,17 @@ def test_a_step_is_taken_again_as_it_was_approved_and_the_turn_goes_on(
         session.go_on()
 
 
-def test_what_finished_meanwhile_is_not_done_again(gone: Any, workspace: Workspace, workflows: FakeWorkflows) -> None:
-    session = gone("approve")
+@pytest.mark.parametrize(("decision", "changes"), [("approve", {}), ("change", {"epochs": 2})])
+def test_what_finished_meanwhile_is_not_done_again(
+    gone: Any, workspace: Workspace, workflows: FakeWorkflows, decision: str, changes: dict[str, Any]
+) -> None:
+    session = gone(decision, **changes)
     command = workflows.asked[0][1].command()
     workspace.runs.save(train_run(run_id="train-meanw2", command=command, created=session.interrupted().time))
     events = list(session.go_on())
     assert of(ToolStarted, events) == []
     assert of(ToolRefused, events) == []
+    assert [event.run_id for event in of(ToolFinished, events)] == ["train-meanw2"]
     assert isinstance(events[-1], Answer)
     assert "train-meanw2" in events[-1].text
     assert workflows.names == ["train"]

@@ -44,7 +44,7 @@ class Server:
         )
 
     def ready(self) -> str:
-        limit = time.monotonic() + PATIENCE / 1000
+        limit = time.monotonic() + 3 * PATIENCE / 1000  # it loads everything, on a machine that may have much to do
         while time.monotonic() < limit and self.process.poll() is None:
             try:
                 httpx.get(self.address, timeout=PATIENCE / 1000, verify=False)  # certificates take long to load

@@ -14,11 +14,12 @@ from typing import Any
 from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage
 from langchain_core.outputs import ChatGenerationChunk
 
+from agent import llm
 from agent.llm import LanguageModel
 from agent.planner import Planner
 from agent.planner.turn import Call
 from agent.settings import Settings
-from agent.ui import conversations, serve
+from agent.ui import serve
 from analyzers.errors import LanguageModelError
 from tests.fake_jobs import COMMAND
 from tests.sample_runs import train_run
@@ -57,7 +58,7 @@ def _last(messages: list[BaseMessage]) -> str:
 def main(home: Path, port: int, auth: tuple[str, ...]) -> None:
     processes.COMMAND = COMMAND
     workload.cpu = lambda: train_run().environment.cpu
-    conversations.choose = lambda name, settings: LanguageModel(Obedient(), "offline", "for tests")
+    llm.choose = lambda name, settings: LanguageModel(Obedient(), "offline", "for tests")
     settings = Settings(home=home, cache=home / "cache", llm="offline")
     serve.serve(settings, settings.workspace(), port=port, auth=auth)
 

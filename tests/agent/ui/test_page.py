@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
@@ -14,6 +15,9 @@ from tests.fake_jobs import noted
 from tools.jobs import JobStore
 
 TRAIN = "train minilm on the Amazon demo reviews"
+WHOLE = (
+    "Train minilm on the Amazon demo reviews, then tell me which layers I can drop to make it twice as fast, and do it"
+)
 NASTY = "<script>window.hit = 1</script><img src=http://elsewhere.invalid/x.png onerror='window.hit = 2'> ![x](http://elsewhere.invalid/y.png)"
 
 
@@ -32,7 +36,6 @@ def test_a_conversation_from_the_question_to_the_number(visitor: Visitor) -> Non
     visitor.say(TRAIN)
     question = visitor.see(".question.open")
     assert "not known" in question.inner_text()
-    visitor.picture("question")
     visitor.do("approve")
     visitor.see(".step.done", "Train a model")
     answer = visitor.see(".reply", "Trained")
@@ -44,7 +47,21 @@ def test_a_conversation_from_the_question_to_the_number(visitor: Visitor) -> Non
     assert "measurements" in tip.inner_text()
     assert "session=chat-" in visitor.page.url
     expect(visitor.page.locator("#session-list .current")).to_contain_text(TRAIN)
-    visitor.picture("number")
+    visitor.picture("chat-number")
+
+
+def test_the_whole_way_from_hello_to_a_smaller_model(visitor: Visitor) -> None:
+    visitor.say("Hello")
+    visitor.see(".reply")
+    visitor.say(WHOLE)
+    visitor.see(".question.open")
+    visitor.do("approve_all")
+    for step in ("Train a model", "Score the layers", "Plan which layers go", "Compress the model"):
+        visitor.see(".step.done", step)
+    visitor.see(".reply", "compression-")
+    visitor.say("Write a report")
+    visitor.see(".step.done", "Write a report")
+    visitor.picture("chat")
 
 
 def test_stop_ends_the_job_within_two_seconds_and_sends_nothing_that_waits(
@@ -59,7 +76,7 @@ def test_stop_ends_the_job_within_two_seconds_and_sends_nothing_that_waits(
     expect(bar).to_be_visible()
     visitor.say("and then?")
     visitor.see(".said.waiting", "and then?")
-    visitor.picture("progress")
+    visitor.picture("chat-progress")
     begin = time.monotonic()
     visitor.page.locator("[data-do=stop]").click()
     visitor.see(".notice.stopped")
@@ -97,7 +114,7 @@ def test_after_a_restart_a_job_is_followed_on_and_a_question_waits_on(
     server: Server, visitor: Visitor, visit: Any, tmp_path: Path
 ) -> None:
     ledger = tmp_path / "ledger"
-    visitor.say(counting(ledger, 150))
+    visitor.say(counting(ledger, 600))
     visitor.see(".question.open")
     visitor.do("change")
     visitor.page.locator(".values input").last.fill("seed=7")
@@ -113,7 +130,9 @@ def test_after_a_restart_a_job_is_followed_on_and_a_question_waits_on(
     server.ready()
     visitor.page.goto(at_work)
     visitor.see(".step.running", "counting")
-    visitor.see(".reply", "The tool said")
+    visitor.page.locator("[data-do=stop]").click()
+    visitor.see(".notice.stopped")
+    assert running(server) == []
     assert [words[0] for words in noted(ledger, "begin")] == ["7"]  # once, as it was changed
     other.page.goto(asking)
     other.see(".question.open", "Train a model")
@@ -175,12 +194,23 @@ def test_two_users_do_not_see_each_others_sessions(guarded: Server, visit: Any) 
     assert "mine alone" not in bob.page.content()
 
 
+def test_nobody_sees_anything_before_signing_in_and_other_sites_may_not_ask(server: Server, guarded: Server) -> None:
+    with httpx.Client(base_url=guarded.ready()) as client:
+        for path in ("/", "/zh/", "/config", "/gradio_api/info", "/gradio_api/runs", "/gradio_api/queue/data"):
+            assert client.get(path).status_code == 401
+        assert client.get("/config", auth=("alice", "one")).status_code == 200
+        assert client.get("/config", auth=("alice", "two")).status_code == 401
+    with httpx.Client(base_url=server.ready()) as client:
+        join = "/gradio_api/queue/join"
+        assert client.post(join, headers={"Origin": "http://elsewhere.invalid"}, json={}).status_code == 403
+        assert client.post(join, headers={"Origin": server.address}, json={}).status_code != 403
+
+
 def test_the_page_speaks_chinese(server: Server, visit: Any) -> None:
     visitor = visit(server, "/zh/").new()
     expect(visitor.page.get_by_role("tab", name="对话")).to_be_visible()
     visitor.say("用亚马逊演示评论训练 minilm")
     assert "可以执行吗" in visitor.see(".question.open").inner_text()
-    visitor.picture("chinese")
     visitor.do("approve")
     visitor.see(".step.done", "训练模型")
 
@@ -196,7 +226,7 @@ def test_it_is_usable_at_the_width_of_a_phone_and_accessible(server: Server, vis
     visitor.say(TRAIN)
     visitor.see(".question.open")
     visitor.do("change")
-    visitor.picture(f"phone-{colours}")
+    visitor.picture(f"chat-phone-{colours}")
     violations(visitor.page)
     assert visitor.page.evaluate("document.documentElement.scrollWidth") <= 375
     visitor.do("refuse")
