@@ -135,7 +135,7 @@ class _Chat:
         window, visitor = request.session_hash, self._page.visitor(request)
         mine = self._watchers[window] = self._watchers.get(window, 0) + 1
         conversation = await asyncio.to_thread(self._of, session, request)
-        drawing, listed, looked, words = Drawing(self._page), "", 0.0, ""
+        drawing, listed, looked, words = Drawing(self._page, self._page.workspace.reports), "", 0.0, ""
         try:
             while self._watchers.get(window) == mine:
                 version, drawn, now = conversation.version, listed, time.monotonic()

@@ -65,6 +65,10 @@ def test_the_whole_way_from_hello_to_a_smaller_model(visitor: Visitor) -> None:
     visitor.see(".reply", "compression-")
     visitor.say("Write a report")
     visitor.see(".step.done", "Write a report")
+    link = visitor.see(".reply a", "compression-").get_attribute("href")
+    report = httpx.get(f"{visitor.address}{link}")
+    assert (report.status_code, "compression-5d5d5d" in report.text) == (200, True)
+    assert httpx.get(f"{visitor.address}/reports/..%2Fsessions%2Fsessions.sqlite").status_code == 404
     visitor.picture("chat")
 
 
