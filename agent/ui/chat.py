@@ -21,8 +21,12 @@ LOOK = 0.03  # seconds between two looks whether there is something new
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 
 
-def build(page: Page) -> None:
-    """The chat, inside its tab."""
+def build(page: Page) -> gr.Textbox:
+    """The chat, inside its tab.
+
+    Returns:
+        What changes to the id of a run when the visitor wants to see the run behind a number or a step.
+    """
     chat = _Chat(page)
     with gr.Row(elem_id="chat"):
         with gr.Column(elem_id="sessions", scale=1, min_width=240):
@@ -44,14 +48,16 @@ def build(page: Page) -> None:
                 autofocus=True,
             )
     session = gr.Textbox(visible="hidden", label="session", elem_id="session")
+    wanted = gr.Textbox(visible="hidden", label="run")
     page_of = gr.context.Context.root_block
     page_of.load(chat.first, None, session, **QUIET)
     session.change(chat.watch, session, [talk, listed], trigger_mode="multiple", **QUIET)
     words.change(chat.search, words, **QUIET)
     message.submit(chat.send, [session, message], message, js=_asset("take.js"), trigger_mode="multiple", **QUIET)
     new.click(chat.new, None, session, **QUIET)
-    talk.click(chat.act, session, session, **QUIET)
-    listed.click(chat.act, session, session, **QUIET)
+    talk.click(chat.act, session, [session, wanted], **QUIET)
+    listed.click(chat.act, session, [session, wanted], **QUIET)
+    return wanted
 
 
 class _Chat:
@@ -86,9 +92,12 @@ class _Chat:
             return text
         return gr.skip()
 
-    def act(self, session: str, event: gr.EventData, request: gr.Request) -> str:
-        """Do what a button says; the session that is open afterwards."""
+    def act(self, session: str, event: gr.EventData, request: gr.Request) -> tuple[str, str]:
+        """Do what a button says; the session that is open afterwards, and the run that is to be shown."""
         data: dict[str, Any] = dict(event._data or {})
+        return self._done(session, data, request), str(data.get("run") or "") if data.get("do") == "run" else ""
+
+    def _done(self, session: str, data: dict[str, Any], request: gr.Request) -> str:
         visitor = self._page.visitor(request)
         named = str(data.get("session") or session)
         text = str(data.get("text") or "")
@@ -126,7 +135,7 @@ class _Chat:
         window, visitor = request.session_hash, self._page.visitor(request)
         mine = self._watchers[window] = self._watchers.get(window, 0) + 1
         conversation = await asyncio.to_thread(self._of, session, request)
-        drawing, listed, looked, words = Drawing(self._page), "", 0.0, ""
+        drawing, listed, looked, words = Drawing(self._page, self._page.workspace.reports), "", 0.0, ""
         try:
             while self._watchers.get(window) == mine:
                 version, drawn, now = conversation.version, listed, time.monotonic()

@@ -1,9 +1,12 @@
 """The items of a conversation and the list of sessions as HTML, in the words of a page."""
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from functools import cache
+from html import escape
 from importlib import resources
+from pathlib import Path
 from typing import Any, Protocol
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
@@ -15,6 +18,7 @@ from agent.ui.markdown import html_of, plain
 from agent.ui.transcript import Decided, Item, Notice, Question, Reply, Said, Step
 from tools import wording
 
+REPORTS = "/reports"  # where the server shows them
 LONG = 40  # characters of an argument beside the name of its step
 _MACROS: dict[type[Item], str] = {
     Said: "said",
@@ -34,10 +38,12 @@ class Drawing:
 
     Args:
         words: of the page.
+        reports: the folder of the reports; where an answer names one, it is a link to it.
     """
 
-    def __init__(self, words: Words) -> None:
+    def __init__(self, words: Words, reports: Path) -> None:
         self._words = words
+        self._report = re.compile(re.escape(escape(f"{reports}/")) + r"([\w-]+\.(?:html|md|json))")
         self._drawn: dict[str, tuple[Item, int | None, str]] = {}
         environment = Environment(
             loader=FunctionLoader(_source), undefined=StrictUndefined, autoescape=True, trim_blocks=True
@@ -46,7 +52,7 @@ class Drawing:
             say=words.say,
             name=self._name,
             plain=lambda text: Markup(plain(text)),
-            markdown=lambda text, facts: Markup(html_of(text, facts, self._tip)),
+            markdown=lambda text, facts: Markup(self._linked(html_of(text, facts, self._tip))),
             pairs=_pairs,
             first=_first,
             as_text=_as_text,
@@ -80,6 +86,9 @@ class Drawing:
         if isinstance(item, Step):
             return str(self._macros.step(item, seconds))
         return str(getattr(self._macros, _MACROS[type(item)])(item))
+
+    def _linked(self, html: str) -> str:
+        return self._report.sub(rf'<a href="{REPORTS}/\1" target="_blank" rel="noopener">\1</a>', html)
 
     def _name(self, tool: str) -> str:
         try:

@@ -16,9 +16,11 @@ import gradio as gr
 import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
+from fastapi.staticfiles import StaticFiles
 
 from agent.settings import Settings
 from agent.ui.app import create_app
+from agent.ui.drawing import REPORTS
 from agent.ui.gate import HERE, USER, Gate
 from agent.ui.page import LANGUAGES, PATHS, Page
 from analyzers.errors import LayerwiseError, UsageError
@@ -69,6 +71,7 @@ def create_server(
         looks["auth_dependency"] = lambda request: request.scope.get(USER)
     for path in filter(lambda path: path != "/", PATHS.values()):
         app.add_api_route(path, lambda path=path: RedirectResponse(f"{path}/"))
+    app.mount(REPORTS, StaticFiles(directory=workspace.reports, check_dir=False))
     for language in sorted(LANGUAGES, key=lambda each: -len(PATHS[each])):  # "/" takes what is left
         blocks = create_app(replace(page, language=language))
         blocks.queue(default_concurrency_limit=None)

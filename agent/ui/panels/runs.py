@@ -23,8 +23,12 @@ SHOWN = 30  # runs in the list
 COMPARED = 4
 
 
-def build(page: Page) -> None:
-    """Put the tab where the page is being built."""
+def build(page: Page) -> gr.Dropdown:
+    """Put the tab where the page is being built.
+
+    Returns:
+        What holds the ids of the runs that are shown.
+    """
     panel = _Panel(page)
     say = panel.say
     with gr.Row(equal_height=True):
@@ -81,6 +85,7 @@ def build(page: Page) -> None:
             pictures.show(picture, page)
 
     gr.render(inputs=drawn, triggers=[drawn.change])(draw)
+    return chosen
 
 
 class _Panel:

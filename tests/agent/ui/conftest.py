@@ -16,6 +16,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
 
+from tools.jobs import JobStore, processes
+
 ROOT = Path(__file__).parents[3]
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
@@ -58,6 +60,15 @@ class Server:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
+    def end(self) -> None:
+        """Kill it, and leave no process of a job behind."""
+        self.kill()
+        store = JobStore(self.home)
+        for job in store.list("queued"):
+            store.change(job.id, ("queued",), status="cancelled")
+        for each in [each for job in store.list("running") for each in (job.worker, job.supervisor) if each]:
+            processes.stop(each, asked=0)
+
 
 def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "GRADIO_ANALYTICS_ENABLED": "False", "PYTHONWARNINGS": "ignore"}
@@ -67,7 +78,7 @@ def _environment() -> dict[str, str]:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     started = Server(tmp_path_factory.mktemp("page"))
     yield started
-    started.kill()
+    started.end()
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +86,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server at which two users may sign in."""
     started = Server(tmp_path_factory.mktemp("users"), "alice:one", "bob:two")
     yield started
-    started.kill()
+    started.end()
 
 
 @pytest.fixture(scope="module")

@@ -43,11 +43,15 @@ def test_a_conversation_from_the_question_to_the_number(visitor: Visitor) -> Non
     fact.focus()  # by keyboard as well as by mouse
     tip = fact.locator(".tip")
     expect(tip).to_be_visible()
+    visitor.picture("chat-number")
     assert "run train-2a2a2a" in tip.inner_text()
     assert "measurements" in tip.inner_text()
     assert "session=chat-" in visitor.page.url
+    fact.click()
+    expect(visitor.page.get_by_role("tab", name="Runs")).to_have_attribute("aria-selected", "true")
+    expect(visitor.page.locator(".lw-run").first).to_contain_text("train-2a2a2a")
+    visitor.page.get_by_role("tab", name="Chat").click()
     expect(visitor.page.locator("#session-list .current")).to_contain_text(TRAIN)
-    visitor.picture("chat-number")
 
 
 def test_the_whole_way_from_hello_to_a_smaller_model(visitor: Visitor) -> None:
@@ -61,6 +65,10 @@ def test_the_whole_way_from_hello_to_a_smaller_model(visitor: Visitor) -> None:
     visitor.see(".reply", "compression-")
     visitor.say("Write a report")
     visitor.see(".step.done", "Write a report")
+    link = visitor.see(".reply a", "compression-").get_attribute("href")
+    report = httpx.get(f"{visitor.address}{link}")
+    assert (report.status_code, "compression-5d5d5d" in report.text) == (200, True)
+    assert httpx.get(f"{visitor.address}/reports/..%2Fsessions%2Fsessions.sqlite").status_code == 404
     visitor.picture("chat")
 
 

@@ -9,7 +9,6 @@ from playwright.sync_api import Browser
 
 from tests.agent.ui.conftest import PATIENCE, Server
 from tests.sample_runs import analysis_run, story
-from tools.jobs import JobStore, processes
 from tools.workspace import Workspace
 
 
@@ -30,16 +29,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     try:
         yield Site(server.ready(), workspace)
     finally:
-        server.kill()
-        _end(JobStore(home))
-
-
-def _end(store: JobStore) -> None:
-    """No process of a job is left behind."""
-    for job in store.list("queued"):
-        store.change(job.id, ("queued",), status="cancelled")
-    for each in [each for job in store.list("running") for each in (job.worker, job.supervisor) if each]:
-        processes.stop(each, asked=0)
+        server.end()
 
 
 @pytest.fixture
