@@ -82,6 +82,7 @@ class Approvals(HumanInTheLoopMiddleware[Any, Any, Any]):
         self._started = started
         self._asked: set[str] = set()  # calls that a question was put about
         self._reasons: dict[str, str] = {}  # why they were refused
+        self.taken_up: set[str] = set()  # calls that were approved before their process ended, and run on
         self.rest = False  # of this turn: long steps need no more approval
 
     def wrap_tool_call(self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Any]) -> Any:
@@ -123,6 +124,8 @@ class Approvals(HumanInTheLoopMiddleware[Any, Any, Any]):
 
     def _stops(self, request: ToolCallRequest) -> bool:
         """Whether the call waits. What was asked once stops again, whatever the runs say by now: else a refusal is skipped."""
+        if str(request.tool_call["id"]) in self.taken_up:
+            return False
         if str(request.tool_call["id"]) in self._asked:
             return True
         return self._mode == "ask" and self._why(request.tool_call) is not None

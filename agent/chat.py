@@ -9,6 +9,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from itertools import chain
 from typing import Any, Literal
 
 from langchain.agents import create_agent
@@ -27,13 +28,25 @@ from agent.approvals import ASK_ABOVE, Approvals, Mode, Pending, pending_of
 from agent.backing import backed, once_more, retold
 from agent.checkpoints import Checkpoints
 from agent.decisions import changed, decision_of
-from agent.events import END, ApprovalNeeded, Event, Failed, Stopped, ToolNote, ToolRefused, ToolStarted, Withdrawn
+from agent.events import (
+    END,
+    Answer,
+    ApprovalNeeded,
+    Event,
+    Failed,
+    Stopped,
+    ToolFinished,
+    ToolNote,
+    ToolRefused,
+    ToolStarted,
+    Withdrawn,
+)
 from agent.history import mended
 from agent.llm import LanguageModel, explain, passes
 from agent.planner.memory import last_of_user
 from agent.planner.reading import language_of
 from agent.refusals import refusal
-from agent.sessions import Sessions
+from agent.sessions import Begun, Sessions
 from agent.strategies.calling import MODEL_CALLS, TOOL_CALLS, Calling
 from agent.summarizing import Summarizing
 from agent.turns import Events, QueuedProgress, Turn, readable, stopped
@@ -42,7 +55,7 @@ from analyzers.progress import Progress
 from analyzers.records import Run
 from analyzers.run_ids import new_run_id
 from prompts import load
-from tools.catalog import catalog
+from tools.catalog import catalog, finished_since
 from tools.workspace import Workspace
 
 KNOWN_RUNS = 30  # the newest that a language model is told of
@@ -174,6 +187,39 @@ class ChatSession:
         resumed: Any = Command(resume=self._approvals.decided(waiting, decision, new, message))
         return self._begin(resumed, turn[0].text, turn[1:], rest)
 
+    def interrupted(self) -> Begun | None:
+        """The step that was under way when the process that took it ended, as long as it has no result."""
+        if self._busy.locked():
+            return None
+        done = {each.tool_call_id for each in self._messages() if isinstance(each, ToolMessage)}
+        return next((step for step in self._sessions.begun(self.id) if step.call not in done), None)
+
+    def go_on(self) -> Iterator[Event]:
+        """Take the interrupted step again as it was approved, without asking, and go on with the turn.
+
+        What finished meanwhile is not done again; a job that still runs is followed, where the workflows do so.
+
+        Raises:
+            UsageError: no step was interrupted, or a message is being answered.
+        """
+        step = self.interrupted()
+        if step is None:
+            raise UsageError("no step was interrupted; say what you want to do")
+        given: Any = None
+        told: list[Event] = []
+        if found := finished_since(step.name, step.arguments, step.time.replace(microsecond=0), self._workspace):
+            self._repair()
+            told = [ToolFinished(call_id=step.call, name=step.name, run_id=found[1][0], summary=step.name)]
+        elif (waiting := self._pending()) and waiting.asked.call_id == step.call:
+            same = step.arguments == waiting.asked.arguments
+            decision: Any = "approve" if same else "change"
+            given = Command(resume=self._approvals.decided(waiting, decision, step.arguments, ""))
+        else:
+            self._approvals.taken_up.add(step.call)
+        messages = self._messages()
+        turn = messages[last_of_user(messages) :]
+        return chain(told, self._begin(given, turn[0].text, turn[1:]))
+
     def cancel(self) -> None:
         """Stop the message that is being answered: a workflow ends at its next tick. May be called from any thread."""
         self._cancelled.set()
@@ -244,13 +290,20 @@ class ChatSession:
             known = self._explain(problem) if isinstance(problem, Exception) else None
             end = Failed(message=str(known)) if known else problem
         self._progress = None
-        with suppress(sqlite3.Error, LayerwiseError):  # closed meanwhile; the next message begins with all this anyway
-            if isinstance(end, Stopped):
-                self._repair()
-            self._sessions.catch_up(self.id)
-            self._checkpoints.forget_older(self.id)
-        self._busy.release()  # before the end is told: whoever reads it may send the next message at once
-        events.put(end)
+        try:
+            with suppress(
+                sqlite3.Error, LayerwiseError
+            ):  # closed meanwhile; the next message begins with all this anyway
+                if isinstance(end, Stopped):
+                    self._repair()
+                self._sessions.end_steps(self.id)
+                self._sessions.catch_up(self.id)
+                self._checkpoints.forget_older(self.id)
+                if isinstance(end, Answer):
+                    self._sessions.back(self.id, end.text, end.facts)
+        finally:
+            self._busy.release()  # before the end is told: whoever reads it may send the next message at once
+            events.put(end)
 
     def _ended(self, turn: Turn, said: str) -> Event:
         if waiting := self._pending():
@@ -289,6 +342,7 @@ class ChatSession:
         self._events.put(ToolNote(text=text))
 
     def _started(self, call: Mapping[str, Any]) -> None:
+        self._sessions.begin_step(self.id, str(call["id"]), call["name"], call["args"])
         self._events.put(ToolStarted(call_id=str(call["id"]), name=call["name"], arguments=call["args"]))
 
     def _known_runs(self) -> list[Run]:
@@ -322,13 +376,14 @@ class ChatSession:
     def _repair(self) -> None:
         """Answer the calls that a killed or stopped process left open, or that nobody decided on."""
         state = self._state()
-        waiting = {
-            each.value["tool_call_id"] for each in state.interrupts if isinstance(each.value, dict) and "tool_call_id" in each.value
-        }  # fmt: skip
+        asked = [each.value for each in state.interrupts if isinstance(each.value, dict)]
+        # a call that was approved and began has its interrupt still
+        begun = {step.call: step.arguments for step in self._sessions.begun(self.id)}
+        waiting = {value.get("tool_call_id") for value in asked} - {*begun}
 
         def answer(call: Mapping[str, Any]) -> ToolMessage:
             if call["id"] not in waiting:
-                return self._checkpoints.result_of(call, state)
+                return self._checkpoints.result_of({**call, "args": begun.get(str(call["id"]), call["args"])}, state)
             refused = refusal(call, "something else was said instead")
             self._events.put(ToolRefused(call_id=str(call["id"]), name=call["name"], message=refused.text))
             return refused

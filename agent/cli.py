@@ -6,7 +6,6 @@ Heavy libraries are imported by what a verb calls, never here: `layerwise --help
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import click
 
@@ -15,6 +14,7 @@ from agent.cli_options import common, options_of, request
 from agent.cli_outcome import Cli, Session, show, show_json
 from agent.cli_runs import runs
 from agent.cli_sessions import sessions
+from analyzers.errors import UsageError
 from analyzers.records import (
     AnalyzeRequest,
     CompressRequest,
@@ -24,7 +24,9 @@ from analyzers.records import (
     Run,
     TrainRequest,
 )
+from analyzers.references import with_columns
 from analyzers.requests import ExportRequest
+from tools import known
 
 
 @click.group(cls=Cli, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -69,12 +71,6 @@ def _columns(command: Callable[..., Any]) -> Callable[..., Any]:
     )
 
 
-def _with_columns(data: str, text: str | None, label: str | None) -> str:
-    """The data reference with the columns in it, so that the command in the record is complete."""
-    named = [f"{name}={quote(value)}" for name, value in (("text", text), ("label", label)) if value]
-    return data + ("&" if "?" in data else "?") + "&".join(named) if named else data
-
-
 @main.command()
 @options_of(TrainRequest)
 @_columns
@@ -82,7 +78,7 @@ def _with_columns(data: str, text: str | None, label: str | None) -> str:
 @common
 def train(session: Session, resume: bool, text: str | None, label: str | None, data: str, **fields: Any) -> None:
     """Fine-tune MODEL on DATA; the best checkpoint is kept."""
-    wanted = request(TrainRequest, data=_with_columns(data, text, label), **fields)
+    wanted = request(TrainRequest, data=with_columns(data, text, label), **fields)
     _workflow(session, "train", wanted, resume=resume)
 
 
@@ -92,7 +88,7 @@ def train(session: Session, resume: bool, text: str | None, label: str | None, d
 @common
 def analyze(session: Session, text: str | None, label: str | None, data: str, **fields: Any) -> None:
     """Score the layers of MODEL on DATA by importance methods, and measure which method to believe."""
-    _workflow(session, "analyze", request(AnalyzeRequest, data=_with_columns(data, text, label), **fields))
+    _workflow(session, "analyze", request(AnalyzeRequest, data=with_columns(data, text, label), **fields))
 
 
 @main.command()
@@ -118,7 +114,7 @@ def compress(session: Session, resume: bool, **fields: Any) -> None:
 @common
 def evaluate(session: Session, text: str | None, label: str | None, data: str, **fields: Any) -> None:
     """Measure quality and speed of MODEL on DATA."""
-    _workflow(session, "evaluate", request(EvaluateRequest, data=_with_columns(data, text, label), **fields))
+    _workflow(session, "evaluate", request(EvaluateRequest, data=with_columns(data, text, label), **fields))
 
 
 @main.command()
@@ -188,6 +184,40 @@ main.add_command(sessions)
 
 
 @main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option("--port", type=click.IntRange(0, 65535), default=7860, show_default=True, help="0 takes a free one.")
+@click.option(
+    "--auth",
+    metavar="USER:PASSWORD",
+    multiple=True,
+    envvar="LAYERWISE_AUTH",  # a command line can be read by others of the machine
+    help="Who may sign in; repeat it. Each sees own sessions.",
+)
+@click.option("--llm", metavar="NAME", help="auto, offline, ollama:MODEL or openai:MODEL.")
+@common
+def ui(session: Session, host: str, port: int, auth: tuple[str, ...], llm: str | None) -> None:
+    """Open the chat, the runs and the jobs as a page for a browser on this machine."""
+    settings = session.settings  # first: it silences the libraries that the next line imports
+    from agent.ui.serve import serve
+
+    serve(settings.model_copy(update={"llm": llm}) if llm else settings, session.workspace, host, port, auth)
+
+
+@main.command()
+@common
+def mcp(session: Session) -> None:
+    """Offer the tools of the chat to other programs by the Model Context Protocol, on standard input and output."""
+    workspace = session.workspace
+    try:
+        import mcp  # noqa: F401
+    except ImportError:
+        raise UsageError("layerwise mcp needs the package mcp: pip install 'layerwise[mcp]'") from None
+    from agent.mcp_server import serve
+
+    serve(workspace)
+
+
+@main.command()
 @click.option("--llm", metavar="NAME", help="auto, offline, ollama:MODEL or openai:MODEL.")
 @common
 def doctor(session: Session, llm: str | None) -> None:
@@ -221,10 +251,7 @@ def evaluate_agent(session: Session, cases: Path | None, llm: str, plain: bool, 
 def methods(session: Session) -> None:
     """List the importance methods."""
     with session.working():
-        from analyzers.importance import methods as registered
-
-        columns = ("id", "title", "unit", "cost", "summary", "source", "main")
-        rows = [{name: getattr(method, name) for name in columns} for method in registered()]
+        rows = known.methods()
     if session.as_json:
         return show_json(rows)
     # A table of so much text is wider than any terminal.
@@ -241,11 +268,7 @@ def methods(session: Session) -> None:
 @common
 def models(session: Session) -> None:
     """List the demo models and the ways to name a model."""
-    from analyzers.references import DEMO_MODELS, MODEL_FORMS
-
-    rows = [{"reference": f"demo:{name}", "what": what} for name, what in DEMO_MODELS.items()]
-    rows += [{"reference": form, "what": ""} for form in MODEL_FORMS if not form.startswith("demo:")]
-    _table(session, rows, ("reference", "what"))
+    _table(session, known.models(), ("reference", "what"))
 
 
 @main.command()
@@ -253,11 +276,7 @@ def models(session: Session) -> None:
 def datasets(session: Session) -> None:
     """List the demo data sets and the ways to name a data set."""
     with session.working():
-        from analyzers.datasets import sources
-        from analyzers.datasets.demo import DEMO_SETS
-
-        rows = [{"reference": f"demo:{name}", "what": what} for name, what in DEMO_SETS.items()]
-        rows += [{"reference": each.form, "what": each.title} for each in sources() if each.kind != "demo"]
+        rows = known.datasets()
     _table(session, rows, ("reference", "what"))
 
 

@@ -130,12 +130,9 @@ def _summary(job: "Job") -> str:
 
 
 def _took(job: "Job") -> str:
-    from analyzers.records import now
     from tools.wording import duration
 
-    if job.started is None:
-        return ""
-    return duration(max(0.0, ((job.ended or now()) - job.started).total_seconds()))  # clocks go backwards
+    return "" if job.seconds is None else duration(job.seconds)
 
 
 def _far(job: "Job") -> str:

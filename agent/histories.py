@@ -12,6 +12,9 @@ from knowledge.runs import RunStore
 from knowledge.significance import Difference
 from tools.wording import SHARES, duration, significant, title, with_interval
 
+LISTED = ["id", "status", "when (UTC)", "took", "model", "data", "result"]
+Table = tuple[list[str], list[list[str]]]  # header, rows
+
 
 def listing(
     runs: list[Run],
@@ -24,30 +27,22 @@ def listing(
     broken = [f"{run}  unreadable: {why}" for run, why in (unreadable or {}).items()]
     if not runs and not broken:
         return "no run fits" if filtered else "no runs; make one with: layerwise train demo:minilm demo:amazon"
-    rows = [
-        [
-            run.id,
-            run.status,
-            f"{run.created:%Y-%m-%d %H:%M}",
-            duration(run.seconds),
-            run.model,
-            run.data or "",
-            gist(run),
-        ]
-        for run in runs
-    ]
-    header = ["id", "status", "when (UTC)", "took", "model", "data", "result"]
-    if labels:
-        header.append("labels")
-        for run, row in zip(runs, rows, strict=True):
-            row.append(_short(labels.get(run.id)))
+    header = [*LISTED, *(["labels"] if labels else [])]
+    rows = [[*line_of(run), *([short(labels.get(run.id))] if labels else [])] for run in runs]
     if scores is not None:
         header = ["score", *header]
         rows = [[f"{score:.2f}", *row] for score, row in zip(scores, rows, strict=True)]
     return "\n".join(([table(header, rows)] if runs else []) + broken)
 
 
-def _short(labels: Labels | None) -> str:
+def line_of(run: Run) -> list[str]:
+    """One run in a list, under the header `LISTED`."""
+    when = f"{run.created:%Y-%m-%d %H:%M}"
+    return [run.id, run.status, when, duration(run.seconds), run.model, run.data or "", gist(run)]
+
+
+def short(labels: Labels | None) -> str:
+    """Pin and tags in one cell."""
     return " ".join([*(["pinned"] if labels.pinned else []), *(f"#{each}" for each in labels.tags)]) if labels else ""
 
 
@@ -89,10 +84,15 @@ def _branch(run_id: str, lineage: Lineage, store: RunStore, depth: int, shown: s
 
 def side_by_side(comparison: Comparison) -> str:
     """A comparison as tables."""
-    parts = [f"caution: {text}" for text in comparison.cautions]
+    return "\n\n".join(part if isinstance(part, str) else table(*part) for part in compared(comparison))
+
+
+def compared(comparison: Comparison) -> list[str | Table]:
+    """A comparison in parts: sentences, and tables of a header and rows."""
+    parts: list[str | Table] = [f"caution: {text}" for text in comparison.cautions]
     if comparison.settings:
         rows = [[row.name, *(_cell(value) for value in row.values)] for row in comparison.settings]
-        parts.append(table(["differs", *comparison.runs], rows))
+        parts.append((["differs", *comparison.runs], rows))
     else:
         parts.append("the settings are the same")
     if comparison.measurements:
@@ -102,11 +102,11 @@ def side_by_side(comparison: Comparison) -> str:
             [title(row.method), *(" ".join(map(str, order)) if order else "-" for order in row.ranks)]
             for row in comparison.ranks
         ]
-        parts.append(table(["rank of layers 0, 1, ...", *comparison.runs], rows))
-    return "\n\n".join(parts)
+        parts.append((["rank of layers 0, 1, ...", *comparison.runs], rows))
+    return parts
 
 
-def _measured(comparison: Comparison) -> list[str]:
+def _measured(comparison: Comparison) -> list[str | Table]:
     two = len(comparison.runs) == 2
     header = ["measured", *comparison.runs] + (["difference", "verdict"] if two else [])
     rows = []
@@ -121,7 +121,7 @@ def _measured(comparison: Comparison) -> list[str]:
                 for cell, found in zip(cells, row.differences, strict=True)
             ]
         rows.append([name, *cells])
-    parts = [table(header, rows)]
+    parts: list[str | Table] = [(header, rows)]
     differences = [each for row in comparison.measurements for each in row.differences if each]
     if differences:
         parts.append(_explained(differences, two))

@@ -6,16 +6,20 @@ is still there after a summary. The tables are behind after a kill, or missing i
 checkpoints whenever they are read.
 """
 
+import json
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
+from pydantic import TypeAdapter
+
+from agent.events import Backed
 from analyzers.errors import StorageError, UsageError
-from analyzers.records import Record
+from analyzers.records import Record, now
 from knowledge.files import write_whole
 from tools.workspace import Workspace
 
@@ -28,7 +32,15 @@ CREATE TABLE IF NOT EXISTS said (
     who TEXT NOT NULL, text TEXT NOT NULL, time TEXT NOT NULL, PRIMARY KEY (session, message)
 );
 CREATE TABLE IF NOT EXISTS sessions (session TEXT PRIMARY KEY, name TEXT, checkpoint_id TEXT NOT NULL, updated TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS owners (session TEXT PRIMARY KEY, owner TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS begun (
+    session TEXT NOT NULL, call TEXT NOT NULL, name TEXT NOT NULL, arguments TEXT NOT NULL, time TEXT NOT NULL,
+    PRIMARY KEY (session, call)
+);
+CREATE TABLE IF NOT EXISTS backed (session TEXT NOT NULL, text TEXT NOT NULL, facts TEXT NOT NULL, PRIMARY KEY (session, text));
 """
+_OWNED = "(? IS NULL OR (SELECT owner FROM owners WHERE owners.session = sessions.session) = ?)"
+_FACTS = TypeAdapter(tuple[Backed, ...])
 
 
 class Line(Record):
@@ -37,6 +49,7 @@ class Line(Record):
     who: Literal["user", "assistant", "step"]
     text: str
     time: datetime
+    facts: tuple[Backed, ...] = ()  # behind the numbers of an answer
 
 
 class Session(Record):
@@ -45,6 +58,15 @@ class Session(Record):
     created: datetime
     updated: datetime
     messages: int  # of the user and the assistant
+
+
+class Begun(NamedTuple):
+    """A step that began."""
+
+    call: str  # its id
+    name: str
+    arguments: dict[str, Any]  # as they were approved
+    time: datetime
 
 
 class Transcript(Session):
@@ -95,12 +117,15 @@ class Sessions:
     def close(self) -> None:
         self._connection.close()
 
-    def all(self, limit: int | None = None) -> list[Session]:
-        """The newest first."""
+    def all(self, limit: int | None = None, owner: str | None = None) -> list[Session]:
+        """The newest first; of one owner, or of all."""
         self.catch_up()
         with self._writing() as database:
-            rows = database.execute("SELECT session FROM sessions ORDER BY updated DESC, rowid DESC").fetchall()
-            return [self._session(database, session) for (session,) in rows[:limit]]
+            rows = database.execute(
+                f"SELECT session FROM sessions WHERE {_OWNED} ORDER BY updated DESC, rowid DESC LIMIT ?",
+                (owner, owner, -1 if limit is None else limit),
+            ).fetchall()
+            return [self._session(database, session) for (session,) in rows]
 
     def get(self, session: str) -> Transcript:
         """One conversation with all that was said.
@@ -119,8 +144,53 @@ class Sessions:
         with self._writing() as database:
             return list(_lines(database, session))
 
-    def search(self, text: str, limit: int = 10) -> list[Found]:
+    def claim(self, session: str, owner: str) -> None:
+        """Note whose conversation it is, before anything is said in it; who has one keeps it."""
+        with self._writing() as database:
+            database.execute("INSERT OR IGNORE INTO owners VALUES (?, ?)", (session, owner))
+
+    def owner(self, session: str) -> str | None:
+        """Whose conversation it is; None: of nobody in particular, as those of a terminal are."""
+        with self._writing() as database:
+            found = database.execute("SELECT owner FROM owners WHERE session = ?", (session,)).fetchone()
+            return str(found[0]) if found else None
+
+    def begin_step(self, session: str, call: str, name: str, arguments: Mapping[str, Any]) -> None:
+        """Note a step before it runs: what is still noted when its process has gone was interrupted."""
+        row = (session, call, name, json.dumps(arguments), now().isoformat())
+        with self._writing() as database:
+            database.execute("INSERT OR REPLACE INTO begun VALUES (?, ?, ?, ?, ?)", row)
+
+    def end_steps(self, session: str) -> None:
+        """No step of the conversation is under way any more."""
+        with self._writing() as database:
+            database.execute("DELETE FROM begun WHERE session = ?", (session,))
+
+    def begun(self, session: str) -> list[Begun]:
+        """The steps that are under way, or were when their process ended; the oldest first."""
+        with self._writing() as database:
+            rows = database.execute(
+                "SELECT call, name, arguments, time FROM begun WHERE session = ? ORDER BY rowid", (session,)
+            ).fetchall()
+        return [
+            Begun(call, name, json.loads(arguments), datetime.fromisoformat(time))
+            for call, name, arguments, time in rows
+        ]
+
+    def back(self, session: str, text: str, facts: tuple[Backed, ...]) -> None:
+        """Keep the facts behind the numbers of an answer: its line has them from now on."""
+        if facts:
+            with self._writing() as database:
+                told = _FACTS.dump_json(facts).decode()
+                database.execute("INSERT OR REPLACE INTO backed VALUES (?, ?, ?)", (session, text, told))
+
+    def search(self, text: str, limit: int = 10, owner: str | None = None) -> list[Found]:
         """The conversations that hold each of the words somewhere, the newest first; case does not matter.
+
+        Args:
+            text: the words.
+            limit: of the conversations.
+            owner: only those that are theirs; None: all.
 
         Raises:
             UsageError: no word.
@@ -134,8 +204,8 @@ class Sessions:
         where = " AND ".join([f"({once})"] * len(words))
         with self._writing() as database:
             rows = database.execute(
-                f"SELECT session FROM sessions WHERE {where} ORDER BY updated DESC LIMIT ?",
-                [*(word for word in words for _ in range(2)), limit],
+                f"SELECT session FROM sessions WHERE {where} AND {_OWNED} ORDER BY updated DESC LIMIT ?",
+                [*(word for word in words for _ in range(2)), owner, owner, limit],
             ).fetchall()
             return [
                 Found(session=self._session(database, session), excerpt=_excerpt(database, session, words))
@@ -167,7 +237,7 @@ class Sessions:
         with self._writing() as database:
             self._known(database, session)
             SqliteSaver(database).delete_thread(session)
-            for table in ("said", "sessions"):
+            for table in ("said", "sessions", "owners", "begun", "backed"):
                 database.execute(f"DELETE FROM {table} WHERE session = ?", (session,))
 
     def export(self, session: str, file: Path) -> Path:
@@ -270,9 +340,15 @@ def _said(messages: Iterable[Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def _lines(database: sqlite3.Connection, session: str) -> Iterator[Line]:
-    rows = database.execute("SELECT who, text, time FROM said WHERE session = ? ORDER BY position, rowid", (session,))
-    for who, text, time in rows:
-        yield Line(who=who, text=text, time=datetime.fromisoformat(time).astimezone(UTC))
+    rows = database.execute(
+        """SELECT who, said.text, time, CASE who WHEN 'assistant' THEN facts END FROM said
+           LEFT JOIN backed ON backed.session = said.session AND backed.text = said.text
+           WHERE said.session = ? ORDER BY position, said.rowid""",
+        (session,),
+    )
+    for who, text, time, facts in rows:
+        known = _FACTS.validate_json(facts) if facts else ()
+        yield Line(who=who, text=text, time=datetime.fromisoformat(time).astimezone(UTC), facts=known)
 
 
 def _excerpt(database: sqlite3.Connection, session: str, words: list[str]) -> str:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, get_args
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 from analyzers.errors import UnknownData, UnknownModel
 from analyzers.records import Kind, Record
@@ -111,6 +111,12 @@ def parse_data(text: str) -> DataReference:
     value, _, query = (rest, "", "") if Path(rest).expanduser().is_file() else rest.partition("?")
     options = _options(query, source.options, text)
     return DataReference(kind=prefix, value=source.check(value), text=text, **options)
+
+
+def with_columns(data: str, text: str | None, label: str | None) -> str:
+    """The data reference with the columns in it, so that it is complete wherever it is written down."""
+    named = [f"{name}={quote(value)}" for name, value in (("text", text), ("label", label)) if value]
+    return data + ("&" if "?" in data else "?") + "&".join(named) if named else data
 
 
 def is_hub_id(text: str) -> bool:

@@ -31,6 +31,7 @@ from analyzers.weights import parameter_count
 
 STATE = "state.pt"
 BEST = "best.safetensors"
+FLUSH_EVERY = 5  # seconds between two writes of the curves, which are looked at while they grow
 SAVE_EVERY = 60.0  # seconds between two states within an epoch
 
 _WEIGHT_DECAY = 0.01
@@ -174,7 +175,7 @@ class _Training:
         remaining = self.settings.epochs * self.steps - before
         again = before + 1 if before else None  # events from this step on are of work that was lost
         self.lap = time.monotonic()
-        with SummaryWriter(self.folder / "tensorboard", purge_step=again) as board:
+        with SummaryWriter(self.folder / "tensorboard", purge_step=again, flush_secs=FLUSH_EVERY) as board:
             if self._ended():  # stopped after the last batch of an epoch, before it was finished
                 self._finish_epoch(board)
             for batch in self.progress.track(self._batches(), remaining, "training"):

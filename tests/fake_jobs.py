@@ -123,7 +123,7 @@ if __name__ == "__main__":
 
     fake = types.ModuleType("tools.workflows")
     fake.train, fake.analyze = train, analyze
-    fake.__getattr__ = lambda name: lambda *words: _sample(name, *words)
+    fake.__getattr__ = lambda name: lambda *words, **extra: _sample(name, *words)
     sys.modules["tools.workflows"] = tools.workflows = fake
     processes.COMMAND = COMMAND
     RunStore._index = NO_INDEX

@@ -238,7 +238,7 @@ class _Catalog:
 
     def report(self, runs: list[str], format: str = "html") -> Answer:
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-        folder = self._workspace.home / "reports"
+        folder = self._workspace.reports
         folder.mkdir(parents=True, exist_ok=True)
         path = self._workflows.report(runs, folder / f"{runs[-1]}-{stamp}.{format}", self._workspace)
         return _json({"report": str(path), "runs": runs}), runs

@@ -25,5 +25,17 @@ def told(problem: BaseException) -> tuple[str, str, int]:
     return name, "", 1
 
 
+def not_allowed(problem: Exception) -> str | None:
+    """What a record of ours did not take, and why; None for another problem."""
+    from pydantic import ValidationError
+
+    if not isinstance(problem, ValidationError):
+        return None
+    first = problem.errors()[0]
+    name = ".".join(map(str, first["loc"]))
+    given = f" {first['input']!r}" if first["type"] != "missing" else ""
+    return f"{name or 'it'}{given} is not allowed: {first['msg']}" if given else f"{name} is missing"
+
+
 def unexpected(problem: BaseException) -> str:
     return f"{type(problem).__name__}: {problem} (this is a fault of Layerwise; please report it)"

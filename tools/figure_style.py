@@ -12,9 +12,18 @@ COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"]
 MARKERS = ["circle", "square", "diamond", "triangle-up", "cross", "star"]
 BLUE, ORANGE, GREEN = COLOURS[0], COLOURS[1], COLOURS[2]
+SKY, AMBER = COLOURS[5], COLOURS[4]  # light enough for dark text on them
 INK, GREY, PALE = "#1f2933", "#7b8794", "#e4e7eb"
 FONT = "system-ui, -apple-system, 'Segoe UI', 'Noto Sans', 'DejaVu Sans', sans-serif"
-SUBJECTS = {"dense": GREY, "predicted": COLOURS[5], "compressed": ORANGE, "healed": BLUE, "quantized": GREEN}
+# Dark enough for white text on them: at least 4.5 : 1.
+SUBJECTS = {
+    "dense": "#5f6b78",
+    "predicted": "#87567f",
+    "compressed": "#b04a00",
+    "healed": BLUE,
+    "quantized": "#007357",
+}
+OTHER = "#007357"
 
 
 def finished(figure: go.Figure, height: int, *, legend: bool = True, margin: dict[str, int] | None = None) -> go.Figure:
@@ -32,8 +41,8 @@ def finished(figure: go.Figure, height: int, *, legend: bool = True, margin: dic
         plot_bgcolor="rgba(0,0,0,0)",
         dragmode=False,
     )
-    figure.update_xaxes(gridcolor=PALE, zerolinecolor=PALE, automargin=True)
-    figure.update_yaxes(gridcolor=PALE, zerolinecolor=GREY, automargin=True)
+    figure.update_xaxes(gridcolor=PALE, zerolinecolor=PALE, automargin=True, title_standoff=8, title_font_size=12)
+    figure.update_yaxes(gridcolor=PALE, zerolinecolor=GREY, automargin=True, title_standoff=8, title_font_size=12)
     figure.update_annotations(font_size=13)
     return figure
 

@@ -36,3 +36,8 @@ class Workspace(BaseModel):
     @property
     def sessions(self) -> Path:
         return self.home / "sessions"
+
+    @property
+    def reports(self) -> Path:
+        """Those that were written in a conversation."""
+        return self.home / "reports"

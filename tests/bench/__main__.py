@@ -14,10 +14,15 @@ import numpy as np
 import platformdirs
 import torch
 
-from tests.bench import healing, history, plans
+from tests.bench import healing, history, page, plans
 from tests.bench.cases import CASES, Case, Numbers
 
-TABLES = {"plans": plans.tables, "healing": healing.tables, "history": history.tables}  # not races but tables
+TABLES = {
+    "plans": plans.tables,
+    "healing": healing.tables,
+    "history": history.tables,
+    "page": page.tables,
+}  # not races but tables
 
 
 def timed(run: Callable[[], Numbers]) -> tuple[float, Numbers]:
@@ -59,7 +64,7 @@ def measured(letter: str, case: Case) -> tuple[str, bool]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument(
-        "--only", default=",".join([*CASES, *TABLES]), help="cases, such as a,b, plans, healing or history"
+        "--only", default=",".join([*CASES, *TABLES]), help="cases, such as a,b, plans, healing, history or page"
     )
     parser.add_argument("--cache", type=Path, default=Path(os.environ.get("LAYERWISE_CACHE") or default_cache()))
     wanted = parser.parse_args()

@@ -14,6 +14,7 @@ from analyzers.records import (
     Record,
     Request,
     TrainRequest,
+    now,
 )
 from analyzers.requests import ExportRequest
 
@@ -80,6 +81,13 @@ class Job(Record):
         if isinstance(data, dict) and isinstance(data.get("request"), dict) and data.get("workflow") in REQUESTS:
             data = {**data, "request": REQUESTS[data["workflow"]].model_validate(data["request"])}
         return data
+
+    @property
+    def seconds(self) -> float | None:
+        """From its start to its end, or to now; None: it was not started."""
+        if self.started is None:
+            return None
+        return max(0.0, ((self.ended or now()) - self.started).total_seconds())  # clocks go backwards
 
     @property
     def over(self) -> bool:

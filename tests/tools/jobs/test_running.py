@@ -131,6 +131,18 @@ def test_workflows_in_jobs_are_called_as_those_here(job_store: JobStore, tmp_pat
     assert "error: it cannot be done" in failed.log.read_text()
 
 
+def test_a_job_whose_caller_died_is_followed_by_the_next_and_not_started_again(job_store: JobStore, tmp_path: Path):
+    workspace, request = workspace_in(tmp_path), training(tmp_path, "steps=20 pause=0.1")
+    job = submit(request, workspace)
+    workflows = JobWorkflows(workspace)
+    workflows.take_up(job.id)
+    run = workflows.train(request, workspace, Progress())
+    assert [each.id for each in job_store.list()] == [job.id]
+    assert job_store.get(job.id).run == run.id
+    workflows.take_up(job.id)  # over by now: the request is a new one
+    assert workflows.train(request, workspace, Progress()).id != run.id
+
+
 def test_a_folder_that_is_gone_is_said(job_store: JobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (gone := tmp_path / "gone").mkdir()
     with monkeypatch.context() as patch:

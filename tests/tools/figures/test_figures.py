@@ -91,8 +91,10 @@ def test_the_frontier_shows_the_plan_and_other_baselines(layers: int) -> None:
     traces = {trace.name: trace for trace in figures.frontier(found).data}
     assert list(traces["best found for each size"].x) == list(range(1, layers + 1))
     assert (list(traces["the plan"].x), list(traces["the plan"].y)) == ([layers // 2], [pytest.approx(85.4)])
-    assert list(traces["reverse order"].y) == [pytest.approx(71.3)]
-    assert "SHAP" not in traces  # the same set as the plan
+    others = traces["methods and baselines"]
+    named = {source: y for (source, _), y in zip(others.customdata, others.y, strict=True)}
+    assert named["reverse order"] == pytest.approx(71.3)
+    assert "SHAP" not in named  # the same set as the plan
     assert list(traces["all layers"].y) == [pytest.approx(89.6)] * 2
 
 
@@ -136,10 +138,13 @@ def test_training_and_healing_mark_the_kept_epoch() -> None:
 @pytest.mark.parametrize("layers", SIZES)
 def test_the_tower_has_every_layer_once(layers: int) -> None:
     found = plan(layers)
-    stays, goes = figures.tower(found.layers, found.remove).data
-    assert list(goes.x) == sorted(found.remove)
-    assert sorted([*stays.x, *goes.x]) == list(range(layers))
-    assert list(goes.customdata) == [found.layers[index].name for index in sorted(found.remove)]
+    stays, goes, left = figures.tower(found.layers, found.remove).data
+    assert list(goes.base) == sorted(found.remove)
+    assert list(goes.text) == [str(index) for index in sorted(found.remove)]
+    assert sorted([*stays.base, *goes.base]) == list(range(layers))
+    assert [name for _, name in goes.customdata] == [found.layers[index].name for index in sorted(found.remove)]
+    assert list(left.text) == list(stays.text)  # the numbers stay those of the original model
+    assert list(left.base) == list(range(layers - len(found.remove)))
 
 
 def test_figures_carry_no_theme_and_name_no_other_host() -> None:

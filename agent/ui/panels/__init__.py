@@ -1,0 +1,1 @@
+"""What stands beside the chat: one file a tab, each with `build(page)`, called inside its `gr.Tab`."""

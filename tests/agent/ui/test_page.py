@@ -1,0 +1,251 @@
+"""The page as a visitor sees it, in a browser."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from tests.agent.ui.conftest import Server, Visitor
+from tests.fake_jobs import noted
+from tools.jobs import JobStore
+
+TRAIN = "train minilm on the Amazon demo reviews"
+WHOLE = (
+    "Train minilm on the Amazon demo reviews, then tell me which layers I can drop to make it twice as fast, and do it"
+)
+NASTY = "<script>window.hit = 1</script><img src=http://elsewhere.invalid/x.png onerror='window.hit = 2'> ![x](http://elsewhere.invalid/y.png)"
+
+
+def counting(ledger: Path, steps: int, pause: float = 0.1) -> str:
+    """A message that trains for that long, in a job."""
+    data = f"steps={steps} pause={pause} ledger={ledger}"
+    return f"call train_model {json.dumps({'model': 'demo:minilm', 'data': data})}"
+
+
+def running(server: Server) -> list[str]:
+    return [job.id for job in JobStore(server.home).list("queued", "running")]
+
+
+def test_a_conversation_from_the_question_to_the_number(visitor: Visitor) -> None:
+    assert visitor.page.locator(".starter").count() == 4
+    visitor.say(TRAIN)
+    question = visitor.see(".question.open")
+    assert "not known" in question.inner_text()
+    visitor.do("approve")
+    visitor.see(".step.done", "Train a model")
+    answer = visitor.see(".reply", "Trained")
+    fact = answer.locator(".fact").first
+    fact.focus()  # by keyboard as well as by mouse
+    tip = fact.locator(".tip")
+    expect(tip).to_be_visible()
+    visitor.picture("chat-number")
+    assert "run train-2a2a2a" in tip.inner_text()
+    assert "measurements" in tip.inner_text()
+    assert "session=chat-" in visitor.page.url
+    fact.click()
+    expect(visitor.page.get_by_role("tab", name="Runs")).to_have_attribute("aria-selected", "true")
+    expect(visitor.page.locator(".lw-run").first).to_contain_text("train-2a2a2a")
+    visitor.page.get_by_role("tab", name="Chat").click()
+    expect(visitor.page.locator("#session-list .current")).to_contain_text(TRAIN)
+
+
+def test_the_whole_way_from_hello_to_a_smaller_model(visitor: Visitor) -> None:
+    visitor.say("Hello")
+    visitor.see(".reply")
+    visitor.say(WHOLE)
+    visitor.see(".question.open")
+    visitor.do("approve_all")
+    for step in ("Train a model", "Score the layers", "Plan which layers go", "Compress the model"):
+        visitor.see(".step.done", step)
+    visitor.see(".reply", "compression-")
+    visitor.say("Write a report")
+    visitor.see(".step.done", "Write a report")
+    link = visitor.see(".reply a", "compression-").get_attribute("href")
+    report = httpx.get(f"{visitor.address}{link}")
+    assert (report.status_code, "compression-5d5d5d" in report.text) == (200, True)
+    assert httpx.get(f"{visitor.address}/reports/..%2Fsessions%2Fsessions.sqlite").status_code == 404
+    visitor.picture("chat")
+
+
+def test_stop_ends_the_job_within_two_seconds_and_sends_nothing_that_waits(
+    server: Server, visitor: Visitor, tmp_path: Path
+) -> None:
+    ledger = tmp_path / "ledger"
+    visitor.say(counting(ledger, 400))
+    visitor.see(".question.open")
+    visitor.do("approve")
+    visitor.see(".step.running", "counting")
+    bar = visitor.page.locator(".step.running progress")
+    expect(bar).to_be_visible()
+    visitor.say("and then?")
+    visitor.see(".said.waiting", "and then?")
+    visitor.picture("chat-progress")
+    begin = time.monotonic()
+    visitor.page.locator("[data-do=stop]").click()
+    visitor.see(".notice.stopped")
+    took = time.monotonic() - begin
+    assert running(server) == []
+    visitor.see(".step.stopped")
+    visitor.see(".said.kept", "and then?")
+    assert took < 5, f"{took:.1f} s"  # two on a machine that has nothing else to do
+    kept = len(noted(ledger, "kept"))
+    time.sleep(0.5)
+    assert len(noted(ledger, "kept")) == kept
+
+
+def test_a_message_waits_for_the_end_of_the_one_before(visitor: Visitor) -> None:
+    visitor.say("stream " + "slowly " * 15)
+    visitor.say("stream second")
+    visitor.see(".said.waiting", "stream second")
+    visitor.see(".reply", "second")
+    texts = visitor.page.locator("[role=log] .bubble, [role=log] .reply .prose").all_inner_texts()
+    assert [text.split()[0] for text in texts] == ["stream", "slowly", "stream", "second"]
+
+
+def test_a_reload_in_the_middle_of_a_job_shows_it_going_on(visitor: Visitor, tmp_path: Path) -> None:
+    visitor.say(counting(tmp_path / "ledger", 60))
+    visitor.see(".question.open")
+    visitor.do("approve")
+    visitor.see(".step.running", "counting")
+    visitor.page.reload()
+    visitor.see(".step.running", "counting")
+    visitor.see(".reply", "The tool said")
+    visitor.see(".step.done")
+
+
+def test_after_a_restart_a_job_is_followed_on_and_a_question_waits_on(
+    server: Server, visitor: Visitor, visit: Any, tmp_path: Path
+) -> None:
+    ledger = tmp_path / "ledger"
+    visitor.say(counting(ledger, 600))
+    visitor.see(".question.open")
+    visitor.do("change")
+    visitor.page.locator(".values input").last.fill("seed=7")
+    visitor.page.keyboard.press("Enter")
+    visitor.see(".step.running", "counting")
+    at_work = visitor.page.url
+    other = visit(server).new()
+    other.say(TRAIN)
+    other.see(".question.open")
+    asking = other.page.url
+    server.kill()
+    server.start()
+    server.ready()
+    visitor.page.goto(at_work)
+    visitor.see(".step.running", "counting")
+    visitor.page.locator("[data-do=stop]").click()
+    visitor.see(".notice.stopped")
+    assert running(server) == []
+    assert [words[0] for words in noted(ledger, "begin")] == ["7"]  # once, as it was changed
+    other.page.goto(asking)
+    other.see(".question.open", "Train a model")
+    other.do("refuse")
+    other.see(".step.refused")
+    other.see(".reply")
+
+
+def test_nothing_that_was_written_is_executed_or_loaded(visitor: Visitor) -> None:
+    visitor.say(NASTY)
+    bubble = visitor.see(".bubble", "<script>")
+    assert bubble.inner_text() == NASTY
+    visitor.say(f"stream {NASTY}")
+    visitor.see(".reply", "<script>")
+    expect(visitor.page.locator("#session-list .current")).to_contain_text("<script>")
+    assert visitor.page.evaluate("window.hit") is None
+
+
+def test_bad_input_is_answered_and_nothing_is_lost(visitor: Visitor) -> None:
+    visitor.say("   ")
+    expect(visitor.page.locator(".toast-body")).to_contain_text("the message is empty")
+    visitor.say("x" * 100_000)
+    expect(visitor.page.locator(".toast-body").filter(has_text="100,000 characters")).to_be_visible()
+    expect(visitor.page.locator("#message textarea")).to_have_value("x" * 100_000)
+    visitor.say("fail")
+    visitor.see(".notice.failed", "start the server")
+    visitor.page.locator("[data-do=retry]").last.click()
+    expect(visitor.page.locator("[role=log] .notice.failed")).to_have_count(2)
+
+
+def test_sessions_are_searched_renamed_deleted_and_continued(visitor: Visitor) -> None:
+    visitor.say("stream something about walruses")
+    visitor.see(".reply", "walruses")
+    visitor.new()
+    visitor.say("stream something else")
+    visitor.see(".reply", "something else")
+    visitor.page.locator("#search textarea, #search input").fill("walruses")
+    listed = visitor.page.locator("#session-list li")
+    expect(listed).to_have_count(1)
+    listed.locator(".open").click()
+    visitor.see(".reply", "walruses")
+    visitor.page.once("dialog", lambda dialog: dialog.accept("about animals"))
+    visitor.page.locator("#session-list [data-do=rename]").click()
+    expect(listed).to_contain_text("about animals")
+    visitor.page.once("dialog", lambda dialog: dialog.accept())
+    visitor.page.locator("#session-list [data-do=delete]").click()
+    expect(visitor.page.locator("#session-list .empty")).to_be_visible()
+
+
+def test_two_users_do_not_see_each_others_sessions(guarded: Server, visit: Any) -> None:
+    alice = visit(guarded, user="alice:one")
+    alice.say("stream mine alone")
+    alice.see(".reply", "mine alone")
+    bob = visit(guarded, user="bob:two")
+    expect(bob.page.locator(".welcome")).to_be_visible()
+    expect(bob.page.locator("#session-list .empty")).to_be_visible()
+    bob.page.goto(alice.page.url)
+    expect(bob.page.locator(".welcome")).to_be_visible()
+    assert "mine alone" not in bob.page.content()
+
+
+def test_nobody_sees_anything_before_signing_in_and_other_sites_may_not_ask(server: Server, guarded: Server) -> None:
+    with httpx.Client(base_url=guarded.ready()) as client:
+        for path in ("/", "/zh/", "/config", "/gradio_api/info", "/gradio_api/runs", "/gradio_api/queue/data"):
+            assert client.get(path).status_code == 401
+        assert client.get("/config", auth=("alice", "one")).status_code == 200
+        assert client.get("/config", auth=("alice", "two")).status_code == 401
+    with httpx.Client(base_url=server.ready()) as client:
+        join = "/gradio_api/queue/join"
+        assert client.post(join, headers={"Origin": "http://elsewhere.invalid"}, json={}).status_code == 403
+        assert client.post(join, headers={"Origin": server.address}, json={}).status_code != 403
+
+
+def test_the_page_speaks_chinese(server: Server, visit: Any) -> None:
+    visitor = visit(server, "/zh/").new()
+    expect(visitor.page.get_by_role("tab", name="对话")).to_be_visible()
+    visitor.say("用亚马逊演示评论训练 minilm")
+    assert "可以执行吗" in visitor.see(".question.open").inner_text()
+    visitor.do("approve")
+    visitor.see(".step.done", "训练模型")
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_it_is_usable_at_the_width_of_a_phone_and_accessible(server: Server, visit: Any, colours: Any) -> None:
+    visitor = visit(server)
+    visitor.page.set_viewport_size({"width": 375, "height": 812})
+    visitor.page.emulate_media(color_scheme=colours)
+    visitor.page.reload()
+    visitor.new()
+    violations(visitor.page)
+    visitor.say(TRAIN)
+    visitor.see(".question.open")
+    visitor.do("change")
+    visitor.picture(f"chat-phone-{colours}")
+    violations(visitor.page)
+    assert visitor.page.evaluate("document.documentElement.scrollWidth") <= 375
+    visitor.do("refuse")
+    visitor.see(".step.refused")
+    visitor.say("stream **bold** and a [link](http://elsewhere.invalid) and `code`")
+    visitor.see(".reply a")
+    violations(visitor.page)
+
+
+def violations(page: Any) -> None:
+    """axe-core finds nothing that is serious."""
+    found = Axe().run(page).response["violations"]
+    serious = [each for each in found if each["impact"] in ("serious", "critical")]
+    assert [(each["id"], each["nodes"][0]["html"][:200]) for each in serious] == []
