@@ -11,11 +11,10 @@ from agent.ui.preferences import Preferences
 from agent.ui.transcript import Transcript
 from analyzers.errors import UsageError
 from analyzers.run_ids import new_id
-from tools.catalog import finished_since, request_of
 from tools.jobs import Job, JobWorkflows, listed
 from tools.workspace import Workspace
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the libraries of a conversation load longer than the page may take
     from agent.chat import ChatSession
     from agent.llm import LanguageModel
 
@@ -153,10 +152,14 @@ class Conversations:
                 conversation.transcript.notice("interrupted", step.name)
 
     def _finished(self, step: Begun) -> bool:
+        from tools.catalog import finished_since
+
         return finished_since(step.name, step.arguments, step.time.replace(microsecond=0), self._workspace) is not None
 
     def _job(self, step: Begun) -> Job | None:
         """The job of a step whose process has gone, as long as it is not over."""
+        from tools.catalog import request_of
+
         request = request_of(step.name, step.arguments)
         jobs = [] if request is None else listed(self._workspace)
         return next((job for job in jobs if not job.over and job.request == request and job.created >= step.time), None)

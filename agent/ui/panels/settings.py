@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from agent import doctor, grades
+from agent import grades
 from agent.grades import Graded
-from agent.llm import LanguageModel, choose, ollama_models, server_of
 from agent.ui.failures import on_page
 from agent.ui.html import block, paragraph, table, text
 from agent.ui.page import LANGUAGES, PATHS, Page
 from analyzers.errors import LanguageModelError
+
+if TYPE_CHECKING:  # the library of language models loads longer than the page may take
+    from agent.llm import LanguageModel
 
 
 def build(page: Page) -> None:
@@ -70,6 +72,8 @@ class _Panel:
 
     def names(self, request: gr.Request) -> Any:
         """The language models that can be chosen: those that Ollama has, where it answers; and what the visitor chose."""
+        from agent.llm import ollama_models
+
         try:
             found = [f"ollama:{name}" for name in ollama_models(self._page.settings)]
         except LanguageModelError:
@@ -78,6 +82,8 @@ class _Panel:
         return gr.Dropdown(choices=list(dict.fromkeys(["auto", "offline", *found, mine])), value=mine)
 
     def llm(self, name: str) -> str:
+        from agent.llm import choose
+
         with on_page():
             chosen = choose(name.strip(), self._page.settings)
             try:
@@ -95,6 +101,9 @@ class _Panel:
 
     def grade(self, name: str) -> Iterator[str]:
         """Grade a language model; what is tried stands on the page meanwhile."""
+        from agent import doctor
+        from agent.llm import choose
+
         with on_page():
             chosen = choose(name.strip(), self._page.settings)
             try:
@@ -109,6 +118,8 @@ class _Panel:
                 chosen.close()
 
     def machine(self) -> str:
+        from agent import doctor
+
         with on_page():
             found = doctor.environment(self._page.workspace)
         home = found.home if found.home_writable else self.say("closed", home=found.home)
@@ -123,13 +134,17 @@ class _Panel:
         ]
         return table(["", ""], rows, self.say("machine"))
 
-    def _known(self, chosen: LanguageModel) -> Graded | None:
+    def _known(self, chosen: "LanguageModel") -> Graded | None:
+        from agent.llm import server_of
+
         if chosen.name == "offline":
             return None
         settings = self._page.settings
         return grades.read(self._page.workspace.home, chosen.name, server_of(chosen.name, settings))
 
-    def _about(self, chosen: LanguageModel, graded: Graded | None) -> str:
+    def _about(self, chosen: "LanguageModel", graded: Graded | None) -> str:
+        from agent import doctor
+
         rows = [[self.say("name"), chosen.name], [self.say("why"), chosen.why]]
         if graded:
             unknown = self.say("unknown")
