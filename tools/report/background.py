@@ -1,13 +1,25 @@
 """The end of a report: how to repeat it, with what it was made, and what it cannot say."""
 
+from collections.abc import Iterator
+
 from analyzers.records import AnalysisResult, CompressionResult, PlanResult, Run
-from tools.report_content import Block, Command, Fact, Facts, Section, Table
-from tools.wording import duration, size
+from tools.report.content import Block, Command, Fact, Facts, Section, Table
+from tools.report.summary import handed_over
+from tools.wording import SHARES, duration, size, title
+
+FEW = 256  # calibration examples; fewer are named among the limits
 
 
 def commands(runs: list[Run]) -> Section:
-    """The command that reproduces each run, in their order."""
-    return Section("commands", "Commands that reproduce this", [Command(run.command, run.id) for run in runs])
+    """One command for the whole, and the command of each run, in their order."""
+    again = [Facts([Fact("All of it again, with the recorded settings, and which numbers came out the same:")])]
+    return Section("commands", [*again, Command(reproduce(runs)), *(Command(run.command, run.id) for run in runs)])
+
+
+def reproduce(runs: list[Run]) -> str:
+    """The one command that does everything again: that of the runs which no other run of these came from."""
+    parents = {parent for run in runs for parent in run.parents}
+    return " && ".join(f"layerwise reproduce {run.id}" for run in runs if run.id not in parents)
 
 
 def settings(runs: list[Run]) -> Section:
@@ -33,7 +45,7 @@ def settings(runs: list[Run]) -> Section:
     for run in runs:
         rows = [[name, _text(value)] for name, value in ({"seed": run.seed} | run.settings).items()]
         blocks.append(Table(["setting", "value"], rows, run.id))
-    return Section("settings", "Runs and settings", blocks)
+    return Section("settings", blocks)
 
 
 def environment(runs: list[Run]) -> Section:
@@ -50,7 +62,7 @@ def environment(runs: list[Run]) -> Section:
             *([name, version] for name, version in found.versions.items()),
         ]
         blocks.append(Table(["environment", "value"], rows, caption=f"of {', '.join(here)}"))
-    return Section("environment", "Environment", blocks)
+    return Section("environment", blocks)
 
 
 def checksums(runs: list[Run]) -> Section:
@@ -68,7 +80,7 @@ def checksums(runs: list[Run]) -> Section:
         blocks.append(Table(["split", "examples and SHA-256", "used by"], rows))
     if artifacts:
         blocks.append(Table(["run", "artifact", "size", "SHA-256"], artifacts))
-    return Section("checksums", "Checksums", blocks)
+    return Section("checksums", blocks)
 
 
 def limits(runs: list[Run]) -> Section:
@@ -81,16 +93,18 @@ def limits(runs: list[Run]) -> Section:
             "seed, another training or other data."
         )
     ]
-    if "analysis" in kinds:
-        few = [run for run in runs if isinstance(run.result, AnalysisResult) and run.settings.get("samples", 0) < 256]
-        facts += [Fact(f"Scores rest on {run.settings.get('samples')} calibration examples.", run.id) for run in few]
+    seeds = sorted({run.seed for run in runs})
+    if len(seeds) == 1:
+        facts.append(Fact(f"Everything was done with the one seed {seeds[0]}: how far another seed moves it is not known."))
+    facts += [fact for run in runs for fact in (*_of_the_test(run), *_of_an_analysis(run), *_of_texts(run))]
     for run in runs:
         if isinstance(run.result, PlanResult) and not run.result.exhaustive:
             facts.append(Fact("Not every set of layers was measured; a better one may exist.", run.id))
     if "plan" in kinds:
         facts.append(
             Fact(
-                "A plan is the best of many on the select split, which flatters it; the test split is the fair number."
+                "A plan is the best of many on the select split, which flatters it; the test split is the fair number. Of the "
+                "baselines only the best one was tested there."
             )
         )
     machines = sorted({f"{run.environment.cpu} ({run.environment.device})" for run in runs})
@@ -104,7 +118,43 @@ def limits(runs: list[Run]) -> Section:
             facts.append(Fact(f"It came from {', '.join(missing)}, which is not in this report.", run.id))
         if run.status != "done":
             facts.append(Fact(f"It is {run.status}: what it would have measured is missing here.", run.id))
-    return Section("limits", "Limits", [Facts(facts)])
+    return Section("limits", [Facts(facts)])
+
+
+def _of_the_test(run: Run) -> Iterator[Fact]:
+    """How small a difference the test can see: half the width of the interval of what is reported."""
+    metric = getattr(run.result, "metric", "")
+    found = run.measured(metric, handed_over(run), "test") or run.measured(metric, "dense", "test")
+    if metric in SHARES and found and found.n and found.low is not None and found.high is not None:
+        half = 50 * (found.high - found.low)
+        text = f"On {found.n:,} test examples the {title(metric)} is known to about {half:.1f} points to either side"
+        yield Fact(f"{text}: what differs by less cannot be told from chance.", run.id)
+
+
+def _of_an_analysis(run: Run) -> Iterator[Fact]:
+    if not isinstance(run.result, AnalysisResult):
+        return
+    read = run.result.diagnostics.get("calibration_examples") or run.settings.get("samples")
+    if isinstance(read, int | float) and read < FEW:
+        yield Fact(f"Scores rest on {read:.0f} calibration examples.", run.id)
+    yield Fact(
+        "Which method to believe was measured on this model and this data; it says nothing about others. A method may put "
+        "single layers right and sets of layers wrong: only the plan measures sets.",
+        run.id,
+    )
+    unsteady = [title(name) for name, each in run.result.stability.items() if each.examples is None]
+    if unsteady:
+        yield Fact(f"With these examples the order of the layers is not settled by: {', '.join(unsteady)}.", run.id)
+
+
+def _of_texts(run: Run) -> Iterator[Fact]:
+    written = run.result.generation if isinstance(run.result, CompressionResult) else None
+    if written:
+        yield Fact(
+            f"{len(written.texts)} texts are shown, greedy and of at most {written.tokens} tokens: enough to see that a model "
+            "still writes, not to judge what it knows.",
+            run.id,
+        )
 
 
 def _text(value: object) -> str:
