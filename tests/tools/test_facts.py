@@ -30,11 +30,11 @@ def test_facts_are_json_and_name_the_run(run: Run, store: RunStore) -> None:
     assert found["result"]
 
 
-def test_numbers_have_five_digits(store: RunStore) -> None:
+def test_numbers_have_six_digits(store: RunStore) -> None:
     run = train_run(seconds=183.456789, measurements=[Measurement(name="loss", subject="dense", value=1 / 3)])
     found = facts(run, store)
-    assert found["seconds"] == 183.46
-    assert found["measurements"][0]["value"] == 0.33333
+    assert found["seconds"] == 183.457
+    assert found["measurements"][0]["value"] == 0.333333
     assert found["result"]["parameters"] == 22_700_000
 
 

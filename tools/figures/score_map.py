@@ -39,7 +39,9 @@ def score_map(result: AnalysisResult) -> go.Figure:
     return figure
 
 
-def rank_map(rows: Mapping[str, Sequence[int | None]], about: Sequence[Sequence[str]], layers: Sequence[int]) -> go.Figure:
+def rank_map(
+    rows: Mapping[str, Sequence[int | None]], about: Sequence[Sequence[str]], layers: Sequence[int]
+) -> go.Figure:
     """Ranks of layers, a row each; `about` is what is read at a cell."""
     figure = go.Figure(
         go.Heatmap(

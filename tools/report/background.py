@@ -1,6 +1,7 @@
 """The end of a report: how to repeat it, with what it was made, and what it cannot say."""
 
 from collections.abc import Iterator
+from itertools import islice
 
 from analyzers.records import AnalysisResult, CompressionResult, PlanResult, Run
 from tools.report.content import Block, Command, Fact, Facts, Section, Table
@@ -95,8 +96,11 @@ def limits(runs: list[Run]) -> Section:
     ]
     seeds = sorted({run.seed for run in runs})
     if len(seeds) == 1:
-        facts.append(Fact(f"Everything was done with the one seed {seeds[0]}: how far another seed moves it is not known."))
-    facts += [fact for run in runs for fact in (*_of_the_test(run), *_of_an_analysis(run), *_of_texts(run))]
+        facts.append(
+            Fact(f"Everything was done with the one seed {seeds[0]}: how far another seed moves it is not known.")
+        )
+    facts += list(islice((fact for run in reversed(runs) for fact in _of_the_test(run)), 1))
+    facts += [fact for run in runs for fact in (*_of_an_analysis(run), *_of_texts(run))]
     for run in runs:
         if isinstance(run.result, PlanResult) and not run.result.exhaustive:
             facts.append(Fact("Not every set of layers was measured; a better one may exist.", run.id))

@@ -18,7 +18,9 @@ def chart(run: Run, name: str) -> list[Block]:
 
 def measured(run: Run, caption: str) -> Table:
     """All measurements of a run."""
-    rows = [[quantity(m), m.subject, m.split or "", with_interval(m), f"{m.n:,}" if m.n else ""] for m in run.measurements]
+    rows = [
+        [quantity(m), m.subject, m.split or "", with_interval(m), f"{m.n:,}" if m.n else ""] for m in run.measurements
+    ]
     return Table(["measured", "subject", "split", "value (95 % interval)", "n"], rows, run.id, caption)
 
 

@@ -11,9 +11,7 @@ from tools.report.document import assembled, closing
 from tools.wording import title, with_interval
 
 
-def comparison_document(
-    runs: Sequence[Run], language: Language = "en", narrative: Narrative | None = None
-) -> Document:
+def comparison_document(runs: Sequence[Run], language: Language = "en", narrative: Narrative | None = None) -> Document:
     """What differs between runs, in their order: settings, measurements and whether they differ by more than chance, ranks.
 
     Raises:

@@ -61,8 +61,13 @@ def assembled(
         narrative=narrative,
         tiles=tiles,
         sections=[section for section in parts if section.blocks],
-        words=yaml.safe_load(load("report.yaml"))[language],
+        words=words(language),
     )
+
+
+def words(language: Language) -> dict[str, Any]:
+    """The fixed words of a report, and the titles of its sections under `sections`."""
+    return dict(yaml.safe_load(load("report.yaml"))[language])
 
 
 def title(runs: Sequence[Run]) -> str:

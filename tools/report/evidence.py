@@ -23,7 +23,15 @@ def data(runs: list[Run]) -> Section:
     for name, splits, used in seen.values():
         classes = list(dict.fromkeys(each for split in splits.values() for each in split.classes))
         rows = [_split(part, split, classes) for part, split in splits.items()]
-        header = ["split", "examples", *classes[:SHOWN_CLASSES], *_others(classes), "characters: median", "95 % up to", "longest"]
+        header = [
+            "split",
+            "examples",
+            *classes[:SHOWN_CLASSES],
+            *_others(classes),
+            "characters: median",
+            "95 % up to",
+            "longest",
+        ]
         if not any(split.lengths for split in splits.values()):
             header, rows = header[:2], [row[:2] for row in rows]
         blocks.append(Table(header, rows, used[0], f"{name}, used by {', '.join(used)}"))

@@ -30,7 +30,9 @@ SCHEMA = "https://json-schema.org/draft/2020-12/schema"
 class ReportedRun(Run):
     """A run, with the kinds of results that there are."""
 
-    result: TrainResult | AnalysisResult | PlanResult | CompressionResult | EvaluationResult | ExportResult | None = None
+    result: TrainResult | AnalysisResult | PlanResult | CompressionResult | EvaluationResult | ExportResult | None = (
+        None
+    )
 
 
 class ReportFile(Record):

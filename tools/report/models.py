@@ -50,7 +50,12 @@ def exports(runs: list[Run]) -> Section:
 def cost(runs: list[Run]) -> Section:
     """Time, memory and disk of each step, beside what was foretold before it started."""
     spent = [
-        [run.id, duration(run.seconds), amount("memory_mb", run.peak_mb), size(sum(each.bytes for each in run.artifacts))]
+        [
+            run.id,
+            duration(run.seconds),
+            amount("memory_mb", run.peak_mb),
+            size(sum(each.bytes for each in run.artifacts)),
+        ]
         for run in runs
     ]
     blocks: list[Block] = [
@@ -190,5 +195,3 @@ def _verification(run: Run, form: str, proof: Verification) -> Table:
         ],
         run.id,
     )
-
-

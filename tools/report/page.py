@@ -1,7 +1,7 @@
 """A report as one HTML page: charts that answer to the mouse, and nothing loaded from anywhere."""
 
-from tools.report.content import Chart, Document
 from tools.rendering import rendered
+from tools.report.content import Chart, Document
 
 
 def page(content: Document) -> str:
