@@ -1,5 +1,6 @@
 """The end of a report: how to repeat it, with what it was made, and what it cannot say."""
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 
@@ -44,7 +45,10 @@ def settings(runs: list[Run]) -> Section:
         )
     ]
     for run in runs:
-        rows = [[name, _text(value)] for name, value in ({"seed": run.seed} | run.settings).items()]
+        asked = {"seed": run.seed} | run.settings
+        rows = [[name, _text(value)] for name, value in asked.items() if value not in (None, [], "")]
+        if unset := [name for name, value in asked.items() if value in (None, [], "")]:
+            rows.append(["not set", ", ".join(unset)])
         blocks.append(Table(["setting", "value"], rows, run.id))
     return Section("settings", blocks)
 
@@ -122,7 +126,14 @@ def limits(runs: list[Run]) -> Section:
             facts.append(Fact(f"It came from {', '.join(missing)}, which is not in this report.", run.id))
         if run.status != "done":
             facts.append(Fact(f"It is {run.status}: what it would have measured is missing here.", run.id))
-    return Section("limits", [Facts(facts)])
+    return Section("limits", [Facts(_once(facts))])
+
+
+def _once(facts: list[Fact]) -> list[Fact]:
+    """What holds for several runs is said once, of none of them."""
+    times = Counter(fact.text for fact in facts)
+    said = [fact if times[fact.text] == 1 else Fact(fact.text) for fact in facts]
+    return list(dict.fromkeys(said))
 
 
 def _of_the_test(run: Run) -> Iterator[Fact]:

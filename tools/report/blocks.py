@@ -10,10 +10,25 @@ from tools.report.content import Block, Chart, Explanation, Table
 from tools.wording import significant, title, with_interval
 
 
-def chart(run: Run, name: str) -> list[Block]:
-    """The picture of that name, if the run has it."""
-    found = [each for each in figures.pictures(run) if each.name == name]
-    return [Chart(each.name, each.title, each.figure, each.about, run.id) for each in found]
+class Gallery:
+    """The pictures of the runs of one report; those of a run are drawn once.
+
+    Args:
+        draws: False for a report that shows none.
+    """
+
+    def __init__(self, draws: bool = True) -> None:
+        self._draws = draws
+        self._drawn: dict[str, list[figures.Picture]] = {}
+
+    def chart(self, run: Run, name: str) -> list[Block]:
+        """The picture of that name, if the run has it."""
+        if not self._draws:
+            return []
+        if run.id not in self._drawn:
+            self._drawn[run.id] = figures.pictures(run)
+        found = [each for each in self._drawn[run.id] if each.name == name]
+        return [Chart(each.name, each.title, each.figure, each.about, run.id) for each in found]
 
 
 def measured(run: Run, caption: str) -> Table:

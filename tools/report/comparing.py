@@ -11,14 +11,16 @@ from tools.report.document import assembled, closing
 from tools.wording import title, with_interval
 
 
-def comparison_document(runs: Sequence[Run], language: Language = "en", narrative: Narrative | None = None) -> Document:
+def comparison_document(
+    runs: Sequence[Run], language: Language = "en", narrative: Narrative | None = None, *, draws: bool = True
+) -> Document:
     """What differs between runs, in their order: settings, measurements and whether they differ by more than chance, ranks.
 
     Raises:
         UsageError: fewer than two runs, or one named twice.
     """
     found = compare(list(runs))
-    parts = [_settings(found), _measured(found), _ranks(found, runs), *closing(list(runs))]
+    parts = [_settings(found), _measured(found, draws), _ranks(found, runs, draws), *closing(list(runs))]
     heading = f"Layerwise: {', '.join(found.runs)}"
     return assembled(heading, headline(found), [], parts, language, narrative)
 
@@ -52,7 +54,7 @@ def _settings(found: Comparison) -> Section:
     return Section("differences", blocks)
 
 
-def _measured(found: Comparison) -> Section:
+def _measured(found: Comparison, draws: bool) -> Section:
     two = len(found.runs) == 2
     rows = []
     for row in found.measurements:
@@ -66,18 +68,19 @@ def _measured(found: Comparison) -> Section:
     if not rows:
         return Section("measured", [])
     blocks: list[Block] = []
-    if any(sum(value is not None for value in row.values) > 1 for row in found.measurements):
-        about = "What more than one of the runs measured, with 95 % intervals."
-        drawn = figures.compared_measurements(found.measurements, found.runs)
-        blocks.append(Chart("measurements", "Measurements", drawn, about))
-    header = ["measured", *found.runs, *(["difference, second minus first", "verdict"] if two else [])]
+    if draws and any(any(row.differences) for row in found.measurements):
+        about = (
+            "Differences with 95 % intervals. A full mark is more than chance; the interval of an empty one holds zero."
+        )
+        blocks.append(Chart("differences", "How far apart", figures.differences(found.measurements, found.runs), about))
+    header = ["measured", *found.runs, *(["second minus first", "verdict"] if two else [])]
     blocks.append(Table(header, rows))
     if differences := [each for row in found.measurements for each in row.differences if each]:
         blocks.append(Facts([Fact(f"{line[0].upper()}{line[1:]}.") for line in explained(differences, two)]))
     return Section("measured", blocks)
 
 
-def _ranks(found: Comparison, runs: Sequence[Run]) -> Section:
+def _ranks(found: Comparison, runs: Sequence[Run], draws: bool) -> Section:
     stacks = [[layer.index for layer in run.result.layers] for run in runs if isinstance(run.result, AnalysisResult)]
     if not found.ranks or not stacks:
         return Section("ranks", [])
@@ -89,9 +92,10 @@ def _ranks(found: Comparison, runs: Sequence[Run]) -> Section:
         if order
     ]
     about = "Rank of each layer by each method and run: 1 is the most important. Rows of one method belong together."
-    drawn = figures.compared_ranks(found.ranks, found.runs, layers)
-    table = Table(["method", "run", *map(str, layers)], rows, caption="Rank of each layer")
-    return Section("ranks", [Chart("ranks", "Ranks", drawn, about), table])
+    blocks: list[Block] = []
+    if draws:
+        blocks.append(Chart("ranks", "Ranks", figures.compared_ranks(found.ranks, found.runs, layers), about))
+    return Section("ranks", [*blocks, Table(["method", "run", *map(str, layers)], rows, caption="Rank of each layer")])
 
 
 def _cell(value: object) -> str:

@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+LONG = 36  # characters of a cell; longer ones are broken
+WIDE = 115  # characters of a row
+
 Language = Literal["en", "zh"]
 
 
@@ -45,6 +48,12 @@ class Table:
     run: str | None = None
     caption: str = ""
     marked: int | None = None  # row to point out
+
+    @property
+    def dense(self) -> bool:
+        """Whether it is too wide for letters of the usual size."""
+        cells = zip(*([self.header, *self.rows] if self.rows else [self.header]), strict=True)
+        return len(self.header) > 7 or sum(min(LONG, max(map(len, column))) for column in cells) > WIDE
 
 
 @dataclass(frozen=True)

@@ -8,22 +8,25 @@ import yaml
 from analyzers.records import Run, now
 from prompts import load
 from tools.report import background, evidence, models, summary
+from tools.report.blocks import Gallery
 from tools.report.content import Document, Facts, Language, Narrative, Section
 
 
-def document(runs: Sequence[Run], language: Language = "en", narrative: Narrative | None = None) -> Document:
-    """The content of a report, sections without content left out."""
-    runs = list(runs)
+def document(
+    runs: Sequence[Run], language: Language = "en", narrative: Narrative | None = None, *, draws: bool = True
+) -> Document:
+    """The content of a report, sections without content left out; without charts where it draws none."""
+    runs, gallery = list(runs), Gallery(draws)
     how_sure = summary.certainty(runs)
     parts = [
         Section("certainty", [Facts(how_sure)] if how_sure else []),
         evidence.data(runs),
-        evidence.training(runs),
-        evidence.scores(runs),
-        evidence.agreement(runs),
-        evidence.fidelity(runs),
-        models.plans(runs),
-        models.compressions(runs),
+        evidence.training(runs, gallery),
+        evidence.scores(runs, gallery),
+        evidence.agreement(runs, gallery),
+        evidence.fidelity(runs, gallery),
+        models.plans(runs, gallery),
+        models.compressions(runs, gallery),
         models.evaluations(runs),
         models.exports(runs),
         models.cost(runs),

@@ -2,7 +2,7 @@
 
 from analyzers.records import AnalysisResult, Run, Split, Steadiness, TrainResult
 from knowledge.comparison import ranks
-from tools.report.blocks import chart, epochs, explained, measured
+from tools.report.blocks import Gallery, epochs, explained, measured
 from tools.report.content import Block, Fact, Facts, Section, Table
 from tools.wording import count, significant, title, with_interval
 
@@ -57,7 +57,7 @@ def _others(classes: list[str]) -> list[str]:
     return [f"{len(classes) - SHOWN_CLASSES} other classes"] if len(classes) > SHOWN_CLASSES else []
 
 
-def training(runs: list[Run]) -> Section:
+def training(runs: list[Run], gallery: Gallery) -> Section:
     """How each model was trained."""
     blocks: list[Block] = []
     for run in runs:
@@ -70,21 +70,21 @@ def training(runs: list[Run]) -> Section:
             )
             blocks += [
                 Facts([Fact(what, run.id)]),
-                *chart(run, "training"),
+                *gallery.chart(run, "training"),
                 epochs(run, result.epochs, result.best_epoch, result.metric),
                 measured(run, "Measured after training"),
             ]
     return Section("training", blocks)
 
 
-def scores(runs: list[Run]) -> Section:
+def scores(runs: list[Run], gallery: Gallery) -> Section:
     """Importance of each layer by each method, in its own unit."""
     blocks: list[Block] = []
     methods: dict[str, None] = {}
     for run in runs:
         if isinstance(result := run.result, AnalysisResult):
             methods.update(dict.fromkeys(result.scores))
-            blocks += [*chart(run, "scores"), *chart(run, "score_map"), _score_table(run, result)]
+            blocks += [*gallery.chart(run, "scores"), *gallery.chart(run, "score_map"), _score_table(run, result)]
             blocks += [
                 Facts([Fact(f"{title(name)} could not be computed: {why}", run.id)])
                 for name, why in result.failed.items()
@@ -92,7 +92,7 @@ def scores(runs: list[Run]) -> Section:
     return Section("scores", blocks + explained(list(methods)))
 
 
-def agreement(runs: list[Run]) -> Section:
+def agreement(runs: list[Run], gallery: Gallery) -> Section:
     """Whether the methods put the layers in the same order."""
     blocks: list[Block] = []
     for run in runs:
@@ -101,7 +101,7 @@ def agreement(runs: list[Run]) -> Section:
             if result.agreement.kendall_w is not None:
                 text = f"Kendall's W = {result.agreement.kendall_w:.2f} (0: no agreement, 1: the same order)."
                 blocks.append(Facts([Fact(text, run.id)]))
-            blocks += chart(run, "agreement")
+            blocks += gallery.chart(run, "agreement")
             rows = []
             for one in names:
                 row = [result.agreement.tau[one].get(other) for other in names]
@@ -116,13 +116,13 @@ def _steady(found: Steadiness | None) -> list[str]:
     return [f"{found.tau:.2f}", str(found.examples) if found.examples else "more than were read"]
 
 
-def fidelity(runs: list[Run]) -> Section:
+def fidelity(runs: list[Run], gallery: Gallery) -> Section:
     """Which method to believe."""
     blocks: list[Block] = []
     for run in runs:
         if isinstance(result := run.result, AnalysisResult) and result.curves:
             ordered = sorted(result.fidelity.items(), key=lambda item: -item[1].value)
-            blocks += chart(run, "deletion")
+            blocks += gallery.chart(run, "deletion")
             blocks.append(
                 Table(
                     ["method", "fidelity (95 % interval)", "steadiness", "examples needed"],

@@ -2,26 +2,26 @@
 
 from analyzers.records import CompressionResult, EvaluationResult, ExportResult, PlanResult, Run, Verification
 from tools.deviations import NAMES, amount, deviations, expected, off
-from tools.report.blocks import chart, epochs, explained, measured, outcome
+from tools.report.blocks import Gallery, epochs, explained, measured, outcome
 from tools.report.content import Block, Command, Fact, Facts, Section, Table
 from tools.wording import count, duration, layers, significant, size, title, units, with_interval
 
 
-def plans(runs: list[Run]) -> Section:
+def plans(runs: list[Run], gallery: Gallery) -> Section:
     """What to remove, and everything it was compared with."""
     blocks: list[Block] = []
     for run in runs:
         if isinstance(result := run.result, PlanResult):
-            blocks += _plan(run, result)
+            blocks += _plan(run, result, gallery)
     return Section("plan", blocks + (explained(["plan"]) if blocks else []))
 
 
-def compressions(runs: list[Run]) -> Section:
+def compressions(runs: list[Run], gallery: Gallery) -> Section:
     """The smaller models: measured, verified, healed."""
     blocks: list[Block] = []
     for run in runs:
         if isinstance(result := run.result, CompressionResult):
-            blocks += _compression(run, result)
+            blocks += _compression(run, result, gallery)
     return Section(
         "compression",
         blocks + (explained(["healing", "quantization"]) if blocks else []),
@@ -86,7 +86,7 @@ def texts(runs: list[Run]) -> Section:
     return Section("texts", blocks + (explained(["generation"]) if blocks else []))
 
 
-def _plan(run: Run, plan: PlanResult) -> list[Block]:
+def _plan(run: Run, plan: PlanResult, gallery: Gallery) -> list[Block]:
     target = ", ".join(f"{title(name)} {value:g}" for name, value in plan.target.items())
     p = plan.prediction
     facts = [
@@ -106,8 +106,8 @@ def _plan(run: Run, plan: PlanResult) -> list[Block]:
     ]
     return [
         Facts(facts),
-        *chart(run, "tower"),
-        *chart(run, "candidates"),
+        *gallery.chart(run, "tower"),
+        *gallery.chart(run, "candidates"),
         Table(
             ["from", "removes", split, "loss", f"{title(plan.metric)} on test", "loss on test"],
             [dense, *rows],
@@ -115,7 +115,7 @@ def _plan(run: Run, plan: PlanResult) -> list[Block]:
             f"{plan.evaluations} sets measured{', all of that size' if plan.exhaustive else ''}; the plan is marked",
             marked=1 if rows else None,
         ),
-        *chart(run, "frontier"),
+        *gallery.chart(run, "frontier"),
         Table(
             ["layers kept", "removes", "times smaller", "parameters", split, "loss"],
             [
@@ -131,11 +131,11 @@ def _plan(run: Run, plan: PlanResult) -> list[Block]:
             run.id,
             marked=next((number for number, point in enumerate(sizes) if point.remove == plan.remove), None),
         ),
-        *_precisions(run, plan),
+        *_precisions(run, plan, gallery),
     ]
 
 
-def _precisions(run: Run, plan: PlanResult) -> list[Block]:
+def _precisions(run: Run, plan: PlanResult, gallery: Gallery) -> list[Block]:
     """Depth × precision, where it was asked for."""
     if not plan.precisions:
         return []
@@ -160,13 +160,13 @@ def _precisions(run: Run, plan: PlanResult) -> list[Block]:
         "",
     ]
     caption = "Depth × precision; *: no other point is at least as good in quality, size and latency and better in one"
-    return [*chart(run, "precisions"), Table(header, rows, run.id, caption)]
+    return [*gallery.chart(run, "precisions"), Table(header, rows, run.id, caption)]
 
 
-def _compression(run: Run, result: CompressionResult) -> list[Block]:
+def _compression(run: Run, result: CompressionResult, gallery: Gallery) -> list[Block]:
     blocks: list[Block] = [
         Facts([Fact(f"Removed layers {layers(result.removed)}; kept {layers(result.kept)}.", run.id)]),
-        *chart(run, "before_after"),
+        *gallery.chart(run, "before_after"),
         *([measured(run, "Measured before and after")] if run.measurements else []),
     ]
     blocks.append(_verification(run, result.format, result.verified))
@@ -177,7 +177,7 @@ def _compression(run: Run, result: CompressionResult) -> list[Block]:
         how = f"Healing by {healing.strategy}: {duration(healing.seconds)}, epoch {healing.best_epoch} was kept."
         blocks.append(Facts([Fact(how, run.id)]))
         blocks += [
-            *chart(run, "healing"),
+            *gallery.chart(run, "healing"),
             epochs(run, healing.epochs, healing.best_epoch, result.metric),
         ]
     return blocks

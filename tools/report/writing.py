@@ -67,8 +67,10 @@ def write(
     # a comparison keeps the order in which the runs were named: differences are from the first
     ordered = list(runs) if compare else sorted(runs, key=lambda run: run.created)
     make = comparison_document if compare else document
-    content: Document = make(ordered, language, narrator(ordered, language) if narrator else None)
-    match out.suffix.lower():
+    suffix = out.suffix.lower()
+    told = narrator(ordered, language) if narrator else None
+    content: Document = make(ordered, language, told, draws=suffix != ".json")
+    match suffix:
         case ".json":
             write_whole(out, as_json(content, ordered, compare).encode())
         case ".md":
