@@ -75,7 +75,7 @@ def line(run: Run) -> str:
     """All of a run in one line; empty where nothing was foretold."""
     parts = []
     for each in deviations(run):
-        if each.foretold is not None and each.took is not None:
+        if each.foretold is not None and each.took is not None and (each.foretold or each.took):
             told = f"{NAMES[each.name]} {amount(each.name, each.took)}, foretold {expected(each)}"
             by = " by a first batch" if each.source == BATCH else ""
             parts.append(told + by + (f" ({off(each)})" if off(each) else ""))

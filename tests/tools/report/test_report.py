@@ -308,7 +308,7 @@ def test_a_full_disk_leaves_the_old_report_and_nothing_half_written(
     monkeypatch.setattr(Path, "write_bytes", full)
     monkeypatch.setattr(Path, "write_text", full)
     with pytest.raises(StorageError, match="No space left"):
-        write(EVERYTHING, out)
+        write([train_run(), evaluation_run()], out)
     monkeypatch.undo()
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
@@ -324,7 +324,7 @@ def test_pictures_that_cannot_be_moved_leave_the_old_ones(
 
     monkeypatch.setattr("tools.report.markdown.shutil.move", full)
     with pytest.raises(StorageError, match="No space left"):
-        write(EVERYTHING, out)
+        write([train_run(), evaluation_run()], out)
     assert out.read_text() == before
     assert [path.name for path in (tmp_path / "report-pictures").iterdir()] == ["training-train-2a2a2a.png"]
 
