@@ -129,4 +129,12 @@ def _brief(told: dict[str, Any]) -> dict[str, Any]:
         }
     if "others" in result:
         result["others"] = result["others"][:FEW]
-    return {**{name: value for name, value in told.items() if name not in LEFT_OUT}, "result": result}
+    kept = {name: value for name, value in told.items() if name not in LEFT_OUT}
+    return dict(_filled({**kept, "result": result}))
+
+
+def _filled(value: Any) -> Any:
+    """Without what is null or empty: small models read slowly."""
+    if isinstance(value, dict):
+        return {key: _filled(each) for key, each in value.items() if each not in (None, "", [], {})}
+    return [_filled(each) for each in value] if isinstance(value, list) else value
