@@ -5,6 +5,6 @@ runs --document, comparing--> Document --page, markdown, file--> one file
 
 from tools.report.content import Language, Narrative
 from tools.report.document import document
-from tools.report.writing import Narrator, report, write
+from tools.report.writing import SUFFIXES, Narrator, report, write
 
-__all__ = ["Language", "Narrative", "Narrator", "document", "report", "write"]
+__all__ = ["SUFFIXES", "Language", "Narrative", "Narrator", "document", "report", "write"]

@@ -14,14 +14,13 @@ FEW = 256  # calibration examples; fewer are named among the limits
 
 def commands(runs: list[Run]) -> Section:
     """One command for the whole, and the command of each run, in their order."""
-    again = [Facts([Fact("All of it again, with the recorded settings, and which numbers came out the same:")])]
+    again = [Facts([Fact("All of it again, run by run from what is recorded, and which numbers come out the same:")])]
     return Section("commands", [*again, Command(reproduce(runs)), *(Command(run.command, run.id) for run in runs)])
 
 
 def reproduce(runs: list[Run]) -> str:
-    """The one command that does everything again: that of the runs which no other run of these came from."""
-    parents = {parent for run in runs for parent in run.parents}
-    return " && ".join(f"layerwise reproduce {run.id}" for run in runs if run.id not in parents)
+    """The one command that makes every run again, each from the runs that it came from, and compares the numbers."""
+    return " && ".join(f"layerwise reproduce {run.id}" for run in runs)
 
 
 def settings(runs: list[Run]) -> Section:

@@ -336,7 +336,7 @@ def test_the_summary_comes_first_and_how_to_make_it_again_last() -> None:
         *("cost", "limits", "settings", "environment", "checksums", "commands"),
     ]
     again = next(block for block in document(EVERYTHING).sections[-1].blocks if block.__class__.__name__ == "Command")
-    assert again.text == "layerwise reproduce evaluation-6e6e6e"  # of what no other run came from
+    assert again.text == " && ".join(f"layerwise reproduce {run.id}" for run in EVERYTHING)
 
 
 def text_of(runs: list[Run], section: str) -> str:

@@ -93,4 +93,4 @@ def test_what_is_said_stands_beside_the_records(tmp_path: Path) -> None:
     assert any("cannot tell the two apart" in fact["text"] for fact in found["how_sure"])
     assert any("one seed 0" in fact["text"] for fact in found["limits"])
     assert found["forecasts"]["train-777777"][0]["foretold"] == 1.0
-    assert found["reproduce"] == "layerwise reproduce train-777777 && layerwise reproduce compression-5d5d5d"
+    assert found["reproduce"].startswith("layerwise reproduce train-2a2a2a && layerwise reproduce train-777777 && ")
