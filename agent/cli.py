@@ -131,14 +131,31 @@ main.add_command(runs)
 
 @main.command()
 @click.argument("run_ids", metavar="RUN...", nargs=-1, required=True)
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="FILE.html, FILE.md or FILE.json.")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="FILE.html, FILE.md (pictures beside it), FILE.json or FILE.pdf.",
+)
+@click.option("--compare", is_flag=True, help="Put the runs side by side, without what they came from.")
+@click.option(
+    "--language", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Of headings and narrative."
+)
+@click.option(
+    "--llm", metavar="NAME", help="Who writes the narrative: ollama:MODEL or openai:MODEL; else the templates."
+)
 @common
-def report(session: Session, run_ids: tuple[str, ...], out: Path) -> None:
-    """Write one file about runs and all that they came from: charts, tables, settings, commands."""
+def report(
+    session: Session, run_ids: tuple[str, ...], out: Path, compare: bool, language: Any, llm: str | None
+) -> None:
+    """Write one file about runs and all that they came from: what was found, charts, tables, limits, commands."""
     with session.working():
+        from agent.narratives import narrator
         from tools.report import report as write_report
 
-        path = write_report(list(run_ids), out, session.workspace)
+        workspace = session.workspace
+        tell = narrator(workspace.runs, session.settings, llm, compared=compare)
+        path = write_report(run_ids, out, workspace, language=language, compare=compare, narrator=tell)
     show_json({"path": str(path), "runs": list(run_ids)}) if session.as_json else show(f"wrote {path}")
 
 

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from agent.summaries import gist, table
 from analyzers.errors import LayerwiseError
 from analyzers.records import Run
-from knowledge.comparison import Comparison, MeasurementRow
+from knowledge.comparison import Comparison
 from knowledge.labels import Labels
 from knowledge.lineage import Lineage
 from knowledge.runs import RunStore
-from knowledge.significance import Difference
-from tools.wording import SHARES, duration, significant, title, with_interval
+from tools.differences import apart, explained
+from tools.wording import duration, title, with_interval
 
 LISTED = ["id", "status", "when (UTC)", "took", "model", "data", "result"]
 Table = tuple[list[str], list[list[str]]]  # header, rows
@@ -114,7 +114,7 @@ def _measured(comparison: Comparison) -> list[str | Table]:
         name = " ".join(part for part in (title(row.name), row.subject, row.split, row.conditions) if part)
         cells = [with_interval(value) if value else "-" for value in row.values]
         if two:
-            cells += [_apart(row, row.differences[1]), row.verdict or "-"]
+            cells += [apart(row, row.differences[1]), row.verdict or "-"]
         else:
             cells = [
                 cell + (" *" if found and found.beyond_chance else "")
@@ -124,31 +124,8 @@ def _measured(comparison: Comparison) -> list[str | Table]:
     parts: list[str | Table] = [(header, rows)]
     differences = [each for row in comparison.measurements for each in row.differences if each]
     if differences:
-        parts.append(_explained(differences, two))
+        parts.append("\n".join(explained(differences, two)))
     return parts
-
-
-def _apart(row: MeasurementRow, found: Difference | None) -> str:
-    if found is None:
-        return "-"
-    factor, unit = (100, "points") if row.name in SHARES else (1, row.unit)
-    numbers = [
-        f"{'+' if value > 0 else ''}{significant(factor * value)}" for value in (found.value, found.low, found.high)
-    ]
-    return f"{numbers[0]} {unit} ({numbers[1]} to {numbers[2]})".replace("  ", " ")
-
-
-def _explained(differences: list[Difference], two: bool) -> str:
-    lines = [] if two else ["* differs from the first by more than chance"]
-    lines.append(
-        "a difference is beyond chance when its 95 % interval leaves out zero: of shares by Newcombe's score method, of "
-        "others from both intervals (Zou & Donner 2008)"
-    )
-    if any(not each.beyond_chance for each in differences):
-        lines.append("cannot tell: the interval holds zero, which shows neither a difference nor that there is none")
-    if len(differences) > 1:
-        lines.append(f"of {len(differences)} such intervals one in twenty misses by chance alone")
-    return "\n".join(lines)
 
 
 def _cell(value: object) -> str:

@@ -17,6 +17,7 @@ from analyzers.records import (
     Verification,
 )
 from knowledge.comparison import ranks
+from tools.deviations import line as deviations_in_a_line
 from tools.wording import count, duration, layers, number, significant, title, units, with_interval
 
 SUBJECTS = ("dense", "predicted", "compressed", "healed", "quantized", "exported")
@@ -58,6 +59,8 @@ def summary(run: Run) -> str:
             parts += [f"{evaluation.layers} layers, {count(evaluation.parameters)} parameters", _measurements(run)]
         case ExportResult() as exported:
             parts += _export(run, exported)
+    if told := deviations_in_a_line(run):
+        parts.append(f"took    {told}")
     if following := _next(run):
         parts.append(f"next    {following}")
     return "\n".join(parts)

@@ -21,6 +21,7 @@ LayerwiseError                 exit code 1
 ├── StorageError               the disk is full or not writable
 │   └── DamagedRecord          a record or an artifact is not what was written
 ├── VerificationFailed         a saved model does not do what the model in memory did
+├── NoBrowser                  no Chromium is there to draw a picture or a PDF, or it does not run
 ├── LanguageModelError         the chat's language model cannot be reached or used
 └── Cancelled                  exit code 3: the user stopped it
 """
@@ -91,6 +92,9 @@ class DamagedRecord(StorageError): ...
 
 
 class VerificationFailed(LayerwiseError): ...
+
+
+class NoBrowser(LayerwiseError): ...
 
 
 class LanguageModelError(LayerwiseError): ...

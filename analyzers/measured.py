@@ -39,9 +39,20 @@ class Artifact(Record):
     bytes: int
 
 
+class Lengths(Record):
+    """Characters of the texts of a split."""
+
+    shortest: int
+    median: float
+    most: float  # 95 of 100 texts have no more
+    longest: int
+
+
 class Split(Record):
     n: int
     sha256: str  # over the examples of the split, in their order
+    classes: dict[str, int] = {}  # examples of each label; none: texts without labels, or a record from before these
+    lengths: Lengths | None = None  # None: a record from before these
 
 
 class Environment(Record):
@@ -92,6 +103,25 @@ class GeneratedText(Record):
     prompt: str
     dense: str
     compressed: str
+
+
+class Forecast(Record):
+    """An expected value and where it is from."""
+
+    value: float
+    n: int  # earlier runs behind it; 0: computed
+    runs: tuple[str, ...]  # their ids, the newest first
+    basis: str  # what it is proportional to, or the arithmetic
+    at_least: bool = False
+
+
+class Forecasts(Record):
+    """Of one step, before it started. A value that is None has its reason in `unknown`, under the name of the field."""
+
+    seconds: Forecast | None = None
+    memory_mb: Forecast | None = None
+    disk_mb: Forecast | None = None
+    unknown: dict[str, str] = {}
 
 
 class Generation(Record):

@@ -16,8 +16,11 @@ from analyzers.errors import BadTarget
 from analyzers.measured import Artifact as Artifact
 from analyzers.measured import Environment as Environment
 from analyzers.measured import Estimate as Estimate
+from analyzers.measured import Forecast as Forecast
+from analyzers.measured import Forecasts as Forecasts
 from analyzers.measured import GeneratedText as GeneratedText
 from analyzers.measured import Generation as Generation
+from analyzers.measured import Lengths as Lengths
 from analyzers.measured import Measurement as Measurement
 from analyzers.measured import Outcome as Outcome
 from analyzers.measured import PrecisionPoint as PrecisionPoint
@@ -221,6 +224,10 @@ class Run(Record):
     environment: Environment
     parents: list[str] = []
     command: str
+    foretold: Forecasts | None = (
+        None  # what it was expected to take, before it started; None: a record from before this
+    )
+    peak_mb: float | None = None  # most memory that its process had until it ended
     artifacts: list[Artifact] = []
     measurements: list[Measurement] = []
     result: SerializeAsAny[Record] | None = None

@@ -115,7 +115,9 @@ class _Search(BaseModel):
 
 class _Report(BaseModel):
     runs: list[str] = Field(min_length=1, description="run ids to report on")
-    format: Literal["html", "md", "json"] = Field(default="html", description="html has charts, json the records")
+    format: Literal["html", "md", "json", "pdf"] = Field(
+        default="html", description="html and pdf have charts, md pictures beside it, json the records"
+    )
 
 
 class _Topic(BaseModel):

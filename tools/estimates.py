@@ -8,41 +8,36 @@ no arithmetic of the step gives the value either, the forecast says why it is mi
 from collections.abc import Callable, Sequence
 from statistics import median
 
-from pydantic import Field
-
 from analyzers.records import (
     AnalyzeRequest,
     CompressRequest,
     EvaluateRequest,
+    Forecast,
+    Forecasts,
     PlanRequest,
     PlanResult,
-    Record,
     Request,
     Run,
     TrainRequest,
 )
 from analyzers.requests import ExportRequest
-from tools.workload import ELSEWHERE, FAR, NO_RUN, OTHERS, RULES, TOO_FAR, Home, Missing, Rule, known, model_size
+from tools.workload import (
+    ELSEWHERE,
+    FAR,
+    NO_RUN,
+    OTHERS,
+    RULES,
+    TOO_FAR,
+    Home,
+    Missing,
+    Rule,
+    known,
+    model_size,
+    peak_of,
+)
 from tools.workspace import Workspace
 
-
-class Forecast(Record):
-    """An expected value and where it is from."""
-
-    value: float
-    n: int  # earlier runs behind it; 0: computed
-    runs: tuple[str, ...]  # their ids, the newest first
-    basis: str  # what it is proportional to, or the arithmetic
-    at_least: bool = False
-
-
-class Forecasts(Record):
-    """Of one step. A value that is None has its reason in `unknown`, under the name of the field."""
-
-    seconds: Forecast | None = None
-    memory_mb: Forecast | None = None
-    disk_mb: Forecast | None = None
-    unknown: dict[str, str] = Field(default={})
+__all__ = ["Forecast", "Forecasts", "forecast"]
 
 
 def forecast(request: Request, workspace: Workspace) -> Forecasts:
@@ -80,28 +75,28 @@ def _seconds(request: Request, home: Home) -> Forecast:
 
 
 def _memory(request: Request, home: Home) -> Forecast:
-    """The peak that analyses measure; else the tensors that must be held at once, which is the least."""
-    if isinstance(request, AnalyzeRequest):
-        size = home.parameters(request.model)
-        peaks = [
-            (run, peak.value)
-            for run in _alike(request, home)
-            if (peak := run.measured("peak_memory_mb", "measured"))
-            and run.settings.get("batch_size") == request.batch_size
-            and known(home.parameters, run.model) == size
-        ]
-        if not peaks:
-            raise Missing(OTHERS)
-        return _median(peaks, "peak of the process, same model and batch size")
+    """The peak of earlier runs of the same size; else the tensors that must be held at once, which is the least."""
     model, _ = home.source(request)
+    size = _model_size_of(request, home)
+    alike = _alike(request, home, strict=isinstance(request, AnalyzeRequest))
+    peaks = [(run, peak) for run in alike if (peak := peak_of(run)) and _same_size(request, run, size, home)]
+    if peaks:
+        return _median(peaks, "peak of the process, same model and batch size")
+    if isinstance(request, AnalyzeRequest):
+        raise Missing(OTHERS)
     if isinstance(request, TrainRequest):
-        return _computed(16 * home.parameters(model), "16 bytes x parameters: weights, gradients, two moments of AdamW")
+        return _computed(16 * size, "16 bytes x parameters: weights, gradients, two moments of AdamW")
     if isinstance(request, CompressRequest) and request.heal == "distill":
         plan = home.parent(request).result
         if isinstance(plan, PlanResult):
             held = 4 * home.parameters(model) + 16 * plan.prediction.parameters
             return _computed(held, "4 bytes x parameters of the teacher + 16 bytes x those of the smaller model")
-    return _computed(4 * _model_size_of(request, home), "4 bytes x parameters: the weights")
+    return _computed(4 * size, "4 bytes x parameters: the weights")
+
+
+def _same_size(request: Request, run: Run, size: float, home: Home) -> bool:
+    batch = getattr(request, "batch_size", None)
+    return known(home.parameters, run.model) == size and (batch is None or run.settings.get("batch_size") == batch)
 
 
 def _disk(request: Request, home: Home) -> Forecast:

@@ -32,7 +32,7 @@ BEST = (*SMALL, "dense", "model")
 
 
 def facts(run: Run, store: RunStore) -> dict[str, Any]:
-    """All that is worth saying about one run, ready for `json.dumps`; numbers have five significant digits."""
+    """All that is worth saying about one run, ready for `json.dumps`; numbers have six significant digits."""
     return {
         **brief(run, store),
         "seconds": _round(run.seconds),
@@ -279,4 +279,4 @@ def _interval(given: Estimate | LayerScore | Measurement) -> dict[str, Any]:
 
 
 def _round(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.5g}") if abs(value) < 100_000 else round(value)
+    return None if value is None else float(f"{value:.6g}") if abs(value) < 100_000 else round(value)

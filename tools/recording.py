@@ -1,27 +1,25 @@
 """Around the work of a workflow: the record of its run, from the start to whatever end it takes."""
 
 import hashlib
-import os
-import platform
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from analyzers.errors import Cancelled, DamagedRecord, LayerwiseError, StorageError, UsageError
-from analyzers.records import Artifact, Environment, Kind, Measurement, Record, Request, Run, Split, Status, now
+from analyzers.footprint import memory_peak
+from analyzers.records import Artifact, Kind, Measurement, Record, Request, Run, Split, Status, now
 from analyzers.run_ids import new_run_id
 from analyzers.storage import storage_errors
 from knowledge import labels
+from tools.estimates import forecast
+from tools.machine import environment
 from tools.workspace import Workspace
 
-PACKAGES = ("torch", "transformers", "captum", "shap", "scikit-learn", "scipy", "numpy", "tokenizers", "layerwise")
 PATIENCE = 0.5  # seconds: `settle` holds a lock for a moment
 LEFT = "its process ended without a word: it was killed, or the machine stopped"
 
@@ -68,6 +66,7 @@ def recording(
         environment=environment(device),
         parents=parents,
         command=request.command(),
+        foretold=again.foretold if again and again.foretold else forecast(request, workspace),
     )
     with _alone(run.id, workspace):
         yield from _recorded(run, workspace, again.seconds if again else 0.0)
@@ -160,7 +159,9 @@ def _recorded(run: Run, workspace: Workspace, spent: float) -> Iterator[Recordin
 
     def ended(**change: Any) -> Run:
         seconds = round(spent + time.monotonic() - started, 3)
-        run_now = run.model_copy(update={"seconds": seconds, "measurements": active.measurements, **change})
+        peak = round(memory_peak() / 1e6, 1)
+        measured = {"seconds": seconds, "peak_mb": peak, "measurements": active.measurements}
+        run_now = run.model_copy(update=measured | change)
         workspace.runs.save(run_now)
         return run_now
 
@@ -187,27 +188,6 @@ def artifacts(folder: Path) -> list[Artifact]:
     kept = (folder / "record.json", folder / labels.FILE)
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path not in kept)
     return [Artifact(path=str(p.relative_to(folder)), sha256=_sha256(p), bytes=p.stat().st_size) for p in files]
-
-
-def environment(device: str) -> Environment:
-    """Where the numbers of a run were measured."""
-    return Environment(
-        python=platform.python_version(),
-        platform=f"{platform.system()} {platform.machine()}",
-        cpu=cpu(),
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        device=device,
-        versions={package: version(package) for package in PACKAGES},
-    )
-
-
-def cpu() -> str:
-    """The name of the processor, as far as the system tells it."""
-    if sys.platform == "linux":
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def _sha256(path: Path) -> str:

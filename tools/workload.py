@@ -1,10 +1,12 @@
 """How much work a step is, and how much the earlier runs of a home were: what forecasts are scaled by."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from analyzers.budget import EVALUATIONS
 from analyzers.compression.healing import EPOCHS
+from analyzers.errors import DamagedRecord, UnknownRun
 from analyzers.records import (
     AnalysisResult,
     AnalyzeRequest,
@@ -21,9 +23,11 @@ from analyzers.records import (
     TrainResult,
 )
 from analyzers.requests import ExportRequest
-from tools.recording import cpu
+from analyzers.run_ids import RUN_ID
+from tools.machine import cpu
 from tools.workspace import Workspace
 
+NEWEST = 300  # runs that are looked at: each is read from its file, and a step is not to wait for ten thousand
 FAR = 8.0  # times more or less work: fixed costs then decide, and a ratio says nothing
 # Why there is no value. The wording of other languages is in prompts/answers.*.j2, by these sentences.
 NO_RUN = "no such step has finished on this home yet"
@@ -52,14 +56,18 @@ class Home:
 
     def __init__(self, workspace: Workspace) -> None:
         self._store = workspace.runs
-        self.runs = workspace.runs.list(status="done")
+        self.runs = workspace.runs.list(status="done", limit=NEWEST)
         self.cpu = cpu()
 
     def of(self, kind: Kind) -> list[Run]:
         return [run for run in self.runs if run.kind == kind]
 
     def find(self, run_id: str) -> Run | None:
-        return next((run for run in self.runs if run.id == run_id), None)
+        found = next((run for run in self.runs if run.id == run_id), None)
+        if found is None and RUN_ID.fullmatch(run_id):  # older than those that were looked at
+            with suppress(UnknownRun, DamagedRecord):
+                found = self._store.get(run_id)
+        return found if found and found.status == "done" else None
 
     def check(self, request: Request) -> None:
         for name in ("analysis", "plan"):
@@ -102,6 +110,12 @@ class Home:
         own = self.find(model)
         named = [own] if own else [run for run in self.runs if run.model == model]
         return next((task for run in named if (task := getattr(run.result, "task", None))), None)
+
+
+def peak_of(run: Run) -> float | None:
+    """Most memory that a run had, in MB: an analysis measures it from its first batch on, others as their whole process."""
+    measured = run.measured("peak_memory_mb", "measured")
+    return measured.value if measured else run.peak_mb
 
 
 def _train_work(request: TrainRequest, home: Home) -> float:

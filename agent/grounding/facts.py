@@ -54,6 +54,7 @@ _KEYS: dict[str, dict[str, Any]] = {
     "examples": {"name": "examples"},
     "settings": {"setting": True},
     "environment": {"setting": True},
+    "foretold": {"subject": "expected"},
     "target": {"setting": True},
 }
 MEASURED = {"fidelity", "tau", "kendall_w", "speedup", "disk_mb", "parameters", "latency_ms", "loss", "accuracy", "f1",

@@ -11,25 +11,25 @@ from prompts import load
 from tools import wording
 
 
-def render(language: Language, name: str, **values: Any) -> str:
-    """The answer `name` in that language, as Markdown.
+def render(language: Language, name: str, source: str = "answers", **values: Any) -> str:
+    """The answer `name` of the templates `source` in that language, as Markdown.
 
     Spaces and line breaks of the templates that Markdown does not need are dropped.
     """
-    text = str(getattr(_template(language).module, name)(**values))
+    text = str(getattr(_template(source, language).module, name)(**values))
     lines = [re.sub(r" {2,}", " ", line).strip() for line in text.strip().splitlines()]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines))
 
 
 @cache
-def _template(language: Language) -> Template:
+def _template(source: str, language: Language) -> Template:
     environment = Environment(  # no escaping: the answers are Markdown, and whoever shows them as HTML must escape them
         loader=FunctionLoader(load), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
     )
     environment.filters.update(number=number, value=value, many=many, paragraph=paragraph, title=wording.title)
     environment.filters.update(duration=wording.duration, amount=lambda megabytes: wording.size(megabytes * 1e6))
     environment.globals.update(measured=measured)
-    return environment.get_template(f"answers.{language}.j2")
+    return environment.get_template(f"{source}.{language}.j2")
 
 
 def number(given: float, name: str = "", unit: str = "") -> str:

@@ -2,14 +2,16 @@
 
 import hashlib
 import json
+import math
 import random
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from analyzers.datasets import Dataset, Example
 from analyzers.errors import DataError
-from analyzers.records import Split, SplitName
+from analyzers.records import Lengths, Split, SplitName
 
 SHARES: dict[SplitName, float] = {"train": 0.70, "select": 0.15, "test": 0.15}
 
@@ -52,7 +54,24 @@ def split(dataset: Dataset, seed: int) -> Splits:
     return Splits(
         **parts,
         labels=dataset.labels,
-        fingerprints={name: Split(n=len(part), sha256=fingerprint(part)) for name, part in parts.items()},
+        fingerprints={name: profile(part, dataset.labels) for name, part in parts.items()},
+    )
+
+
+def profile(examples: Sequence[Example], labels: Sequence[str]) -> Split:
+    """How many examples, of which classes, how long, and which: all that a record keeps of a split."""
+    lengths = sorted(len(example.text) for example in examples)
+    counted = Counter(example.label for example in examples)
+    return Split(
+        n=len(examples),
+        sha256=fingerprint(examples),
+        classes={name: counted[label] for label, name in enumerate(labels) if counted[label]},
+        lengths=Lengths(
+            shortest=lengths[0],
+            median=median(lengths),
+            most=float(lengths[math.ceil(0.95 * len(lengths)) - 1]),
+            longest=lengths[-1],
+        ),
     )
 
 

@@ -103,6 +103,27 @@ def test_memory_and_disk_of_a_training(home: Workspace) -> None:
     assert found.disk_mb == Forecast(value=90.9, n=1, runs=("train-2a2a2a",), basis="bytes of its files, by parameters")
 
 
+def test_a_peak_that_was_measured_goes_before_arithmetic(home: Workspace) -> None:
+    fill(home, train_run(peak_mb=1200.0))
+    found = forecast(TRAIN, home).memory_mb
+    assert found is not None
+    assert (found.value, found.n, found.at_least) == (1200.0, 1, False)
+    smaller = forecast(TRAIN.model_copy(update={"batch_size": 2}), home).memory_mb
+    assert smaller is not None
+    assert (smaller.value, smaller.n) == (363.2, 0)  # batches of another size take another peak
+
+
+def test_only_the_newest_runs_are_read_and_a_parent_is_found_among_the_old(
+    home: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(home, train_run(), analysis_run(), plan_run())
+    monkeypatch.setattr(workload, "NEWEST", 1)
+    looked = workload.Home(home)
+    assert [run.kind for run in looked.runs] == ["plan"]
+    assert looked.find("analysis-3b3b3b") == analysis_run()
+    assert looked.find("analysis-zzzzzz") is None
+
+
 def test_an_analysis_is_as_long_as_those_with_the_same_methods(home: Workspace) -> None:
     settings = {"methods": ["main"], "samples": 128, "max_tokens": 128, "batch_size": 16}
     peak = (

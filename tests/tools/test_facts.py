@@ -30,11 +30,11 @@ def test_facts_are_json_and_name_the_run(run: Run, store: RunStore) -> None:
     assert found["result"]
 
 
-def test_numbers_have_five_digits(store: RunStore) -> None:
+def test_numbers_have_six_digits(store: RunStore) -> None:
     run = train_run(seconds=183.456789, measurements=[Measurement(name="loss", subject="dense", value=1 / 3)])
     found = facts(run, store)
-    assert found["seconds"] == 183.46
-    assert found["measurements"][0]["value"] == 0.33333
+    assert found["seconds"] == 183.457
+    assert found["measurements"][0]["value"] == 0.333333
     assert found["result"]["parameters"] == 22_700_000
 
 
@@ -104,8 +104,8 @@ def test_ratios_of_a_model_that_was_not_healed(store: RunStore) -> None:
 
 def test_a_ratio_that_was_not_measured_has_no_interval(store: RunStore) -> None:
     result = facts(measured(), store)["result"]
-    assert result["times_as_fast"] == {"value": 1.8689, "low": None, "high": None}  # 11.4 / 6.1
-    assert result["quality_kept"] == {"value": 0.97998, "low": None, "high": None}  # 0.881 / 0.899
+    assert result["times_as_fast"] == {"value": 1.86885, "low": None, "high": None}  # 11.4 / 6.1
+    assert result["quality_kept"] == {"value": 0.979978, "low": None, "high": None}  # 0.881 / 0.899
     nothing = facts(measured(without=("latency_ms", "accuracy")), store)["result"]
     assert nothing["times_as_fast"] is None
     assert nothing["quality_kept"] is None
@@ -134,5 +134,5 @@ def test_a_plan_gives_the_chosen_set_and_some_others(store: RunStore) -> None:
     assert result["chosen"]["source"] == "search"
     assert result["chosen"]["test"]["metric"]["value"] == 0.846
     assert result["others"][0]["source"] == "shap"
-    assert result["predicted"]["times_as_fast"] == 1.8689
+    assert result["predicted"]["times_as_fast"] == 1.86885
     assert (result["layers_removed"], result["layers_kept"]) == (3, 3)

@@ -29,8 +29,10 @@ from tests.tools.conftest import (
     write_sentences,
 )
 from tools import workflows
+from tools.deviations import deviations
 from tools.inputs import open_inputs
 from tools.wording import title
+from tools.workload import NO_RUN, peak_of
 
 VERBS = ("train", "analyze", "plan", "compress", "evaluate")
 KINDS = {
@@ -73,6 +75,24 @@ def test_all_are_measured_on_the_splits_of_the_training(chain: Chain):
     assert sum(split.n for split in splits.values()) > 150
     alone = open_inputs(chain.model, chain.data, 1, chain.workspace, Progress(), new_head=True)
     assert alone.splits.fingerprints != splits, "the seed of the analysis would have given these anyway"
+
+
+def test_the_data_are_described(chain: Chain):
+    for split in chain["train"].splits.values():
+        assert set(split.classes) == {"negative", "positive"}
+        assert sum(split.classes.values()) == split.n
+        assert split.lengths is not None
+        assert 8 < split.lengths.shortest <= split.lengths.median <= split.lengths.most <= split.lengths.longest < 80
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_what_was_foretold_stands_in_the_record(verb: str, chain: Chain):
+    run = chain[verb]
+    assert run.foretold is not None
+    assert run.foretold.unknown["seconds"] == NO_RUN  # the first of its kind on this home
+    assert {each.name: each.took for each in deviations(run)}.items() >= {"memory_mb": peak_of(run)}.items()
+    assert run.peak_mb is not None
+    assert run.peak_mb > 100  # torch alone takes that
 
 
 @pytest.mark.parametrize("verb", VERBS)

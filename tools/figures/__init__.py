@@ -7,6 +7,7 @@ picture stands a table of the same values. `pictures(run)` is all that there is 
 from tools.figures.agreement import agreement_matrix, agreement_table
 from tools.figures.before_after import before_after, before_after_table
 from tools.figures.candidates import candidate_table, candidates
+from tools.figures.compared import compared_ranks, differences
 from tools.figures.deletion import deletion_curves, deletion_table
 from tools.figures.frontier import frontier, frontier_table
 from tools.figures.live import live_curve
@@ -27,8 +28,10 @@ __all__ = [
     "before_after_table",
     "candidate_table",
     "candidates",
+    "compared_ranks",
     "deletion_curves",
     "deletion_table",
+    "differences",
     "epoch_table",
     "frontier",
     "frontier_table",

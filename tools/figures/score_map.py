@@ -1,5 +1,7 @@
 """All methods and all layers in one picture."""
 
+from collections.abc import Mapping, Sequence
+
 import plotly.graph_objects as go
 
 from analyzers.records import AnalysisResult
@@ -31,9 +33,19 @@ def score_map(result: AnalysisResult) -> go.Figure:
         place = {layer: number for number, layer in enumerate(result.consensus, start=1)}
         rows[CONSENSUS] = [place.get(layer) for layer in layers]
         about.append(["weighted by fidelity" for _ in layers])
+    figure = rank_map(rows, about, layers)
+    if result.consensus:
+        figure.add_hline(y=len(rows) - 1.5, line={"color": "white", "width": 6})
+    return figure
+
+
+def rank_map(
+    rows: Mapping[str, Sequence[int | None]], about: Sequence[Sequence[str]], layers: Sequence[int]
+) -> go.Figure:
+    """Ranks of layers, a row each; `about` is what is read at a cell."""
     figure = go.Figure(
         go.Heatmap(
-            z=list(rows.values()),
+            z=[list(row) for row in rows.values()],
             x=layers,
             y=list(rows),
             zmin=1,
@@ -50,8 +62,6 @@ def score_map(result: AnalysisResult) -> go.Figure:
             showscale=False,  # the ranks stand in the cells
         )
     )
-    if result.consensus:
-        figure.add_hline(y=len(rows) - 1.5, line={"color": "white", "width": 6})
     figure.update_yaxes(autorange="reversed", showgrid=False, ticks="", zeroline=False)
     figure.update_xaxes(title_text="layer", dtick=tick_step(len(layers)), showgrid=False, ticks="", zeroline=False)
     return finished(figure, 110 + 34 * len(rows), legend=False)

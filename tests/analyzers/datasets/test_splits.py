@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from analyzers.datasets import Dataset, Example
-from analyzers.datasets.splits import fingerprint, split
+from analyzers.datasets.splits import fingerprint, profile, split
 from analyzers.errors import DataError
+from analyzers.records import Lengths
 
 
 def reviews(count: int = 200, sentences: int = 4) -> Dataset:
@@ -99,3 +100,12 @@ def test_one_text_only():
     examples = tuple(Example("same", n % 2, str(n)) for n in range(30))
     with pytest.raises(DataError, match="too few different texts"):
         split(Dataset(examples, ("a", "b"), "copies"), 0)
+
+
+def test_a_split_is_described():
+    texts = [Example("x" * length, int(length > 18), str(length)) for length in range(1, 21)]
+    found = profile(texts, ("short", "long", "never"))
+    assert found.n == 20
+    assert found.classes == {"short": 18, "long": 2}
+    assert found.lengths == Lengths(shortest=1, median=10.5, most=19.0, longest=20)
+    assert profile([Example("ab", None, "0")], ()).classes == {}

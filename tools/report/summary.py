@@ -2,7 +2,7 @@
 
 from analyzers.records import AnalysisResult, CompressionResult, Estimate, Measurement, PlanResult, Run, TrainResult
 from knowledge.comparison import verdict
-from tools.report_content import Fact, Tile
+from tools.report.content import Fact, Tile
 from tools.wording import SHARES, count, layers, number, significant, title, with_interval
 
 FEWER_IS_BETTER = {"loss", "perplexity", "latency_ms", "disk_mb", "parameters", "peak_memory_mb"}
