@@ -244,7 +244,8 @@ def _request(
             wrong |= {str(each["loc"][0]) for each in error.errors() if each["loc"]}
             return build_part(verb, given, wrong, workspace.home)
     except LayerwiseError as problem:
-        problems.append(Problem(marked.of(path), str(problem)))
+        if not wrong:  # else what is said of the whole may come from the field that is missing now
+            problems.append(Problem(marked.of(path), str(problem)))
     return None
 
 

@@ -23,6 +23,9 @@ LONGEST = 300
 SPLITS = get_args(SplitName)
 PARTS = ("low", "high", "n")
 OF_LAYERS = ("fidelity", "stability")  # of a method, and so with its name before them
+SUBJECTS = (
+    "dense", "compressed", "healed", "quantized", "exported", "model", "planned", "predicted", "run", "measured", "expected", "methods",
+)  # fmt: skip
 MEANT = ("run", "planned", *HANDED_OVER, "measured")  # subjects of a value that names none, what is meant first
 # What workflows measure; `tests/agent/batch/test_gates.py` holds it against them.
 NAMES = (
@@ -199,7 +202,13 @@ def _named(node: ast.expr, text: str, steps: Iterable[str]) -> Value:
         raise UsageError(f"nothing measures {name!r}{meant} in {text!r}; there are: {', '.join(NAMES)}")
     if len(words) > 1:
         raise UsageError(f"{whole!r} is no value; write STEP.SUBJECT.NAME, such as small.healed.accuracy")
-    return Value(step, words[0] if words else None, split, name, part)
+    subject = words[0] if words else None
+    if subject not in (None, *SUBJECTS) and name not in OF_LAYERS:
+        there = ", ".join(steps) or "none"
+        raise UsageError(
+            f"{subject!r} in {text!r} is neither a step ({there}) nor what was measured ({', '.join(SUBJECTS)})"
+        )
+    return Value(step, subject, split, name, part)
 
 
 def _found(wanted: Value, run: Run) -> tuple[float, str]:

@@ -63,8 +63,9 @@ def read(text: str, name: str) -> Marked:
     """
     marked = Marked(None, {}, {})
     problems: list[Problem] = []
-    loader = _Loader(text)
+    loader: _Loader | None = None
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
         content = _value(node, (), loader, marked, problems, ()) if node is not None else None
     except yaml.MarkedYAMLError as problem:
@@ -75,7 +76,8 @@ def read(text: str, name: str) -> Marked:
         first = str(problem).splitlines()[0]
         raise refused(name, [Problem(Mark(1, 1), f"no YAML: {first}")]) from None
     finally:
-        loader.dispose()
+        if loader:
+            loader.dispose()
     if problems:
         raise refused(name, problems)
     return marked._replace(content=content)

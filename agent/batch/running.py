@@ -75,11 +75,11 @@ class _Batch:
             self._say(f"{head}: stopped; the same command goes on")
             return
         except Exception as problem:  # noqa: BLE001 (whatever it is, the other steps go on)
-            name, message, _ = told(problem)
+            _, message, _ = told(problem)
             if not message:
                 traceback.print_exception(problem)
                 message = unexpected(problem)
-            self._failed(task, f"{name}: {message}", command, started, head)
+            self._failed(task, message, command, started, head)
             return
         broken = [gate for gate in gates if not gate.holds]
         if broken:

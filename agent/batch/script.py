@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field, ValidationError
 
+from agent.batch.gates import SUBJECTS
 from agent.batch.marks import Marked, Path, Problem, read, refused
 from agent.batch.variables import NAME, Filler, secret_names
 from analyzers.errors import BadScript, UsageError
@@ -14,18 +15,6 @@ from analyzers.records import Record
 
 OnError = Literal["stop", "continue"]
 VERBS = ("train", "analyze", "plan", "compress", "evaluate", "export", "ask", "opinion", "report")
-SUBJECTS = (
-    "dense",
-    "compressed",
-    "healed",
-    "quantized",
-    "exported",
-    "model",
-    "planned",
-    "predicted",
-    "run",
-    "measured",
-)
 _TIME = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h)")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -96,7 +85,7 @@ class _Form(Record):
 class _StepForm(Record):
     """A step without its verb."""
 
-    name: str | None = Field(default=None, pattern=NAME.pattern)
+    name: str | None = Field(default=None, pattern=f"^{NAME.pattern}$")
     needs: Names = ()
     gates: Names = Field(default=(), alias="assert")
     on_error: OnError | None = None
@@ -188,7 +177,7 @@ def _step(raw: Any, place: int, filler: Filler) -> Step | None:
         return None
     verb = verbs[0]
     rest = {key: filler.fill(raw[key], (*path, key), keep=key == "assert") for key in beside if key in raw}
-    form = _checked(_StepForm, rest, path, marked, problems) or _StepForm()
+    form = _checked(_StepForm, rest, path, marked, problems)
     given = filler.fill(raw[verb], (*path, verb), keep=True)
     if verb == "ask" and isinstance(given, str):
         given = {"text": given}
@@ -210,6 +199,10 @@ def _checked(record: Any, content: Any, path: Path, marked: Marked, problems: li
         return record.model_validate(content)
     except ValidationError as error:
         problems += [problem_of(each, path, marked) for each in error.errors()]
+        wrong = {each["loc"][0] for each in error.errors() if each["loc"]}
+    try:  # the other fields say what else is to be looked at
+        return record.model_validate({name: value for name, value in content.items() if name not in wrong})
+    except ValidationError:
         return None
 
 
