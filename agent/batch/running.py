@@ -63,6 +63,7 @@ class _Batch:
             return
         started = time.monotonic()
         command: str | None = None
+        result: Result | None = None
         try:
             request = self._doing.request(task, self._runs())
             command = request.command() if isinstance(request, Request) else None
@@ -79,7 +80,7 @@ class _Batch:
             if not message:
                 traceback.print_exception(problem)
                 message = unexpected(problem)
-            self._failed(task, message, command, started, head)
+            self._failed(task, message, command, started, head, result)
             return
         broken = [gate for gate in gates if not gate.holds]
         if broken:

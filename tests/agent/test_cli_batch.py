@@ -1,0 +1,419 @@
+"""`layerwise batch`: order, gates, history, what is left out, JUnit, webhook; all through the command line."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from click.testing import CliRunner, Result
+from filelock import FileLock
+
+from agent.cli import main
+from analyzers.errors import Cancelled, DataError
+from analyzers.progress import Progress
+from knowledge.runs import RunStore
+from tests.fake_workflows import FakeWorkflows, no_index, workflows
+from tools.unchanged import Changes, Present
+
+__all__ = ["no_index", "workflows"]
+
+SCRIPT = """\
+variables: {api_key: hunter2secret, floor: 0.5}
+steps:
+  - train: {model: demo:minilm, data: demo:amazon}
+    assert: test_accuracy >= ${floor}
+  - analyze: {model: "${train.run}", data: demo:amazon}
+  - plan: {analysis: "${analyze.run}", ratio: 2}
+  - compress: {plan: "${plan.run}"}
+    assert:
+      - healed.accuracy <= 1
+      - parameters > 0 * train.test_accuracy
+  - report: {runs: "${compress.run}", out: all.md}
+"""
+
+
+@pytest.fixture
+def batch(tmp_path: Path, workflows: FakeWorkflows, no_index: None, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nightly.yaml").write_text(SCRIPT)
+
+    def call(*words: str, code: int = 0, script: str | None = None) -> Result:
+        if script is not None:
+            (tmp_path / "nightly.yaml").write_text(script)
+        result = CliRunner().invoke(main, ["batch", "nightly.yaml", *words])
+        assert result.exit_code == code, result.stderr
+        assert "Traceback" not in result.stderr
+        return result
+
+    return call
+
+
+@pytest.fixture
+def unchanged(monkeypatch: pytest.MonkeyPatch) -> list[Changes]:
+    """What is said of runs of history; the last is repeated."""
+    told = [Changes()]
+    monkeypatch.setattr(Present, "changes", lambda *_: told.pop(0) if len(told) > 1 else told[0])
+    return told
+
+
+def steps(result: Result) -> dict[str, dict[str, Any]]:
+    return {each["name"]: each for each in json.loads(result.stdout)["steps"]}
+
+
+def statuses(result: Result) -> dict[str, str]:
+    return {name: each["status"] for name, each in steps(result).items()}
+
+
+def test_from_the_first_step_to_the_report(batch: Callable[..., Result], workflows: FakeWorkflows, tmp_path: Path):
+    result = batch("--json", "--junit", "out.xml")
+    assert statuses(result) == dict.fromkeys(["train", "analyze", "plan", "compress", "report"], "done")
+    assert workflows.names == ["train", "analyze", "plan", "compress"]
+    assert workflows.asked[2][1].analysis == "analysis-3b3b3b"
+    document = json.loads(result.stdout)
+    assert (document["name"], document["status"]) == ("nightly", "done")
+    compress = steps(result)["compress"]
+    assert compress["command"] == "layerwise compress plan-4c4c4c --seed 0"
+    assert [gate["holds"] for gate in compress["gates"]] == [True, True]
+    assert (tmp_path / "all.md").read_text() == "a report"
+    assert "[4/5] compress: layerwise compress plan-4c4c4c --seed 0" in result.stderr
+    suite = ElementTree.parse(tmp_path / "out.xml").getroot()
+    assert suite.attrib["tests"] == "5"
+    assert suite.attrib["failures"] == suite.attrib["errors"] == suite.attrib["skipped"] == "0"
+    assert "run train-2a2a2a" in str(suite.find(".//testcase[@name='train']/system-out").text)
+
+
+def test_people_see_a_table(batch: Callable[..., Result]):
+    lines = batch().stdout.splitlines()
+    assert lines[0].split() == ["step", "status", "took", "run", "what", "came", "out"]
+    assert lines[1].split()[:2] == ["train", "done"]
+    assert any(line.startswith("train: holds: test_accuracy >= 0.5 (test_accuracy is 0.") for line in lines)
+    assert lines[-1].startswith("nightly: done, 5 of 5 steps in ")
+
+
+def test_a_gate_that_does_not_hold_fails_the_batch(batch: Callable[..., Result], tmp_path: Path):
+    result = batch("--set", "floor=0.99", "--json", "--junit", "out.xml", code=1)
+    assert statuses(result) == {
+        "train": "failed",
+        **dict.fromkeys(["analyze", "plan", "compress", "report"], "skipped"),
+    }
+    assert "test_accuracy >= 0.99 does not hold: test_accuracy is 0." in steps(result)["train"]["message"]
+    assert steps(result)["train"]["run"] == "train-2a2a2a"  # what was made is kept
+    assert steps(result)["plan"]["message"] == "train failed"
+    suite = ElementTree.parse(tmp_path / "out.xml").getroot()
+    assert [suite.attrib[name] for name in ("failures", "errors", "skipped")] == ["1", "0", "4"]
+    assert suite.find(".//failure").attrib["type"] == "gate"
+    assert "does NOT hold" in batch("--set", "floor=0.99", code=1).stdout
+
+
+def test_a_step_that_fails_halfway_and_what_is_done_the_next_time(
+    batch: Callable[..., Result], workflows: FakeWorkflows, unchanged: list[Changes], tmp_path: Path
+):
+    def fails(_: Progress) -> None:
+        raise DataError("half of the file is gone")
+
+    workflows.before["plan"] = fails
+    result = batch("--json", "--junit", "out.xml", code=1)
+    assert list(statuses(result).values()) == ["done", "done", "failed", "skipped", "skipped"]
+    assert steps(result)["plan"]["message"] == "half of the file is gone"
+    assert ElementTree.parse(tmp_path / "out.xml").find(".//error").attrib["message"] == "half of the file is gone"
+    workflows.before.clear()
+    result = batch("--json")
+    assert list(statuses(result).values()) == ["reused", "reused", "done", "done", "done"]
+    assert workflows.names == ["train", "analyze", "plan", "plan", "compress"]
+    assert "[1/5] train: taken from history: train-2a2a2a" in result.stderr
+    assert "from history" in batch().stdout
+    batch("--fresh")
+    assert workflows.names[-4:] == ["train", "analyze", "plan", "compress"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        Changes(inputs=("demo:amazon has other texts in: test",)),
+        Changes(unknown=("its record does not say what x held",)),
+        Changes(surroundings=("torch was 1, is 2",)),
+        Changes(lost=("model/model.safetensors",)),
+    ],
+)
+def test_what_has_changed_is_done_again(
+    batch: Callable[..., Result], workflows: FakeWorkflows, unchanged: list[Changes], changes: Changes
+):
+    batch()
+    unchanged[:] = [changes, Changes()]
+    result = batch("--json")
+    # the new training has another id, so all that is made from it is new too
+    assert list(statuses(result).values()) == ["done"] * 5
+    assert workflows.names == ["train", "analyze", "plan", "compress"] * 2
+    assert "train-2a2a2a is not taken again: " in result.stderr
+
+
+CONTINUE = """\
+on_error: continue
+matrix: {ratio: [2, 3, 4]}
+steps:
+  - train: {model: demo:minilm, data: demo:amazon}
+  - analyze: {model: "${train.run}", data: demo:amazon}
+  - plan: {analysis: "${analyze.run}", ratio: "${ratio}"}
+  - compress: {plan: "${plan.run}"}
+  - name: all
+    report: {runs: "${plan.runs}", out: all.md}
+  - name: later
+    needs: compress
+    report: {runs: "${train.run}", out: later.md}
+"""
+
+
+def test_one_combination_that_fails_leaves_the_others_alone(batch: Callable[..., Result], workflows: FakeWorkflows):
+    def fails(_: Progress) -> None:
+        if workflows.names.count("plan") == 2:
+            raise DataError("no")
+
+    workflows.before["plan"] = fails
+    found = statuses(batch("--json", code=1, script=CONTINUE))
+    assert found["plan[ratio=2]"] == found["plan[ratio=4]"] == found["compress[ratio=4]"] == "done"
+    assert found["plan[ratio=3]"] == "failed"
+    assert found["compress[ratio=3]"] == "skipped"
+    assert found["all"] == "done"  # about the runs that there are
+    assert found["later"] == "skipped"  # it waits for all of them
+
+
+def test_what_nobody_expected_is_told_as_a_fault_and_ends_one_step(
+    batch: Callable[..., Result], workflows: FakeWorkflows, tmp_path: Path
+):
+    def fails(_: Progress) -> None:
+        raise ZeroDivisionError("x")
+
+    workflows.before["train"] = fails
+    result = CliRunner().invoke(main, ["batch", "nightly.yaml", "--json"])
+    assert result.exit_code == 1
+    assert "this is a fault of Layerwise" in steps(result)["train"]["message"]
+
+
+def test_a_disk_that_is_full_when_the_report_is_written(batch: Callable[..., Result], workflows: FakeWorkflows, monkeypatch: pytest.MonkeyPatch):  # fmt: skip
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(FakeWorkflows, "_report", full)
+    result = batch("--json", code=1)
+    assert list(statuses(result).values()) == ["done"] * 4 + ["failed"]
+    assert steps(result)["report"]["message"].startswith("the disk is full; free some space")
+
+
+def test_a_run_that_was_deleted_before_its_report(batch: Callable[..., Result], tmp_path: Path):
+    batch()
+    script = "steps:\n  - report: {runs: [train-2a2a2a, train-gone22], out: all.md}\n"
+    told = batch(code=2, script=script).stderr
+    assert "nightly.yaml:2:20: no run 'train-gone22'" in told
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), Cancelled("stopped")])
+def test_ctrl_c_keeps_what_was_finished(
+    batch: Callable[..., Result], workflows: FakeWorkflows, unchanged: list[Changes], tmp_path: Path, stop: Exception
+):
+    def stops(_: Progress) -> None:
+        raise stop
+
+    workflows.before["analyze"] = stops
+    result = batch("--json", "--junit", "out.xml", code=3)
+    assert list(statuses(result).values()) == ["done", "cancelled", "skipped", "skipped", "skipped"]
+    assert json.loads(result.stdout)["status"] == "cancelled"
+    assert ElementTree.parse(tmp_path / "out.xml").getroot().attrib["skipped"] == "4"
+    workflows.before.clear()
+    assert list(statuses(batch("--json")).values()) == ["reused", "done", "done", "done", "done"]
+
+
+def test_a_step_whose_time_is_up(batch: Callable[..., Result], workflows: FakeWorkflows):
+    def waits(progress: Progress) -> None:
+        for _ in progress.track(range(10_000), 10_000, "waiting"):
+            threading.Event().wait(0.01)
+
+    workflows.before["train"] = waits
+    script = "steps:\n  - train: {model: demo:minilm, data: demo:amazon}\n    time_limit: 0.1s\n"
+    result = batch("--json", code=1, script=script)
+    assert steps(result)["train"]["message"].startswith("its time limit of 0.1 s was up; what was finished is kept")
+    assert steps(result)["train"]["status"] == "failed"
+
+
+def test_a_step_that_is_optional_or_measured_anew(batch: Callable[..., Result], workflows: FakeWorkflows, unchanged: list[Changes]):  # fmt: skip
+    script = """\
+steps:
+  - train: {model: demo:minilm, data: demo:amazon}
+    fresh: true
+  - analyze: {model: "${train.run}", data: demo:amazon}
+  - opinion: {run: "${analyze.run}", llms: "ollama:none"}
+    optional: true
+  - report: {runs: "${train.run}", out: a.md}
+    needs: opinion
+"""
+    result = batch("--json", script=script)
+    assert statuses(result) == {"train": "done", "analyze": "done", "opinion": "skipped", "report": "done"}
+    assert "no Ollama answers" in steps(result)["opinion"]["message"]
+    assert statuses(batch("--json"))["train"] == "done"
+    assert "no Ollama answers" in batch("--json", code=1, script=script.replace("    optional: true\n", "")).stdout
+
+
+ASK = "steps:\n  - ask: {text: Train minilm on the Amazon demo reviews, llm: offline}\n  - evaluate: {model: '${ask.run}', data: demo:amazon}\n"
+
+
+def test_a_request_in_plain_language(batch: Callable[..., Result], workflows: FakeWorkflows, unchanged: list[Changes]):
+    refused = batch("--json", code=1, script=ASK)
+    assert "begin the batch with --approve all" in steps(refused)["ask"]["message"]
+    assert workflows.names == []
+
+    def fails(_: Progress) -> None:
+        raise DataError("no")
+
+    workflows.before["evaluate"] = fails
+    batch("--approve", "all", code=1)
+    workflows.before.clear()
+    result = batch("--json", "--approve", "all")
+    assert statuses(result) == {
+        "ask": "reused",
+        "evaluate": "done",
+    }  # it was stopped: the answer is not asked for again
+    assert workflows.names == ["train", "evaluate", "evaluate"]
+    assert workflows.asked[-1][1].model == "train-2a2a2a"
+    assert "train-2a2a2a" in steps(result)["ask"]["answer"]
+    assert statuses(batch("--json", "--approve", "all"))["ask"] == "done"  # it had ended: everything is asked anew
+
+
+def test_two_processes_do_not_do_the_same_batch(batch: Callable[..., Result], tmp_path: Path):
+    batch()
+    lock = next((tmp_path / "home" / "batches").glob("*.lock"))
+    with FileLock(lock):
+        assert "another process does this batch" in batch(code=2).stderr
+
+
+def test_a_dry_run_starts_nothing_and_names_what_it_goes_by(
+    batch: Callable[..., Result], workflows: FakeWorkflows, unchanged: list[Changes], tmp_path: Path
+):
+    result = batch("--dry-run", "--json")
+    found = {each["name"]: each for each in json.loads(result.stdout)["steps"]}
+    assert found["train"]["seconds"] is None
+    assert "no such step has finished on this home yet" in found["train"]["why"]
+    assert "not made yet" in found["plan"]["why"]
+    assert workflows.names == []
+    assert not (tmp_path / "home" / "batches").exists()
+    batch()
+    document = json.loads(batch("--dry-run", "--json").stdout)
+    found = {each["name"]: each for each in document["steps"]}
+    assert [found[name]["history"] for name in ("train", "compress")] == ["train-2a2a2a", "compression-5d5d5d"]
+    assert not document["complete"]  # nobody knows how long a report takes
+    document = json.loads(batch("--dry-run", "--json", "--fresh").stdout)
+    found = {each["name"]: each for each in document["steps"]}
+    assert found["plan"]["like"] == ["analysis-3b3b3b"]
+    assert found["plan"]["history"] is None
+    assert found["analyze"]["disk_mb"] == 0
+    table = batch("--dry-run", "--fresh").stdout
+    assert "as from analysis-3b3b3b" in table
+    assert "nothing was started" in table
+    assert workflows.names == ["train", "analyze", "plan", "compress"]
+
+
+class Hook:
+    def __init__(self) -> None:
+        self.bodies: list[Any] = []
+        self.status = 200
+        self.url = ""
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    found = Hook()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            found.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(found.status)
+            self.send_header("Location", "http://127.0.0.1:9/elsewhere")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *words: object) -> None: ...
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    found.url = f"http://user:pass@127.0.0.1:{server.server_port}/hooks/T0secretpath?token=abcdefgh"
+    yield found
+    server.shutdown()
+    server.server_close()
+    thread.join(5)
+
+
+def test_a_webhook_gets_the_summary_and_nothing_secret(
+    batch: Callable[..., Result], hook: Hook, workflows: FakeWorkflows, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    def fails(_: Progress) -> None:
+        raise DataError(
+            "https://bob:open@host/x?api_key=12345&page=2 refused hunter2secret and sk-proj-abcdefghijklmnop"
+        )
+
+    monkeypatch.setenv("OPENAI_API_KEY", "my-own-key")
+    workflows.before["plan"] = fails
+    result = batch("--webhook", hook.url, "--json", "--junit", "out.xml", code=1)
+    assert hook.bodies == [json.loads(result.stdout)]
+    assert steps(result)["plan"]["message"] == "https://***@host/x?api_key=***&page=2 refused *** and ***"
+    for text in (result.stdout, result.stderr, (tmp_path / "out.xml").read_text(), json.dumps(hook.bodies)):
+        for secret in ("hunter2secret", "bob:open", "12345", "my-own-key", "T0secretpath", "abcdefgh"):
+            assert secret not in text
+
+
+@pytest.mark.parametrize("status", [500, 404, 302])
+def test_a_webhook_that_refuses_is_said_and_changes_nothing(batch: Callable[..., Result], hook: Hook, status: int):
+    hook.status = status
+    result = batch("--webhook", hook.url)
+    port = hook.url.rpartition(":")[2].partition("/")[0]
+    assert result.stdout.splitlines()[-1] == f"note: the webhook at http://127.0.0.1:{port} answered {status}"
+
+
+def test_a_webhook_that_is_not_there(batch: Callable[..., Result]):
+    notes = json.loads(batch("--webhook", "http://127.0.0.1:9/secret/path", "--json").stdout)["notes"]
+    assert len(notes) == 1
+    assert notes[0].startswith("the webhook at http://127.0.0.1:9 cannot be reached: ")
+    assert "secret" not in notes[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--webhook", "ftp://x"], "--webhook needs an address such as"),
+        (["--webhook", "x"], "--webhook needs an address such as"),
+        (["--junit", "no/out.xml"], "there is no folder no"),
+        (["--junit", "."], "is a folder; name a file in it"),
+        (["--set", "colour"], "write NAME=VALUE"),
+        (["--set", "colour=red"], "the script has no such variable; there are: api_key, floor"),
+        (["--approve", "ask"], "'ask' is not one of"),
+    ],
+)
+def test_wrong_use_is_said_before_anything_starts(batch: Callable[..., Result], workflows: FakeWorkflows, words: list[str], said: str):  # fmt: skip
+    assert said in batch(*words, code=2).stderr
+    assert workflows.names == []
+
+
+def test_a_script_with_faults_is_one_json_document(batch: Callable[..., Result]):
+    document = json.loads(batch("--json", code=2, script="steps:\n  - train: {}\n").stdout)
+    assert document["error"]["type"] == "BadScript"
+    assert "nightly.yaml:2:12: 'model' is missing" in document["error"]["message"]
+
+
+def test_recipes_are_listed(tmp_path: Path):
+    found = {each["name"]: each for each in json.loads(CliRunner().invoke(main, ["batch", "--list", "--json"]).stdout)}
+    assert set(found) == {"layer_study", "compression_sweep", "method_comparison", "depth_exploration", "nightly_regression"}  # fmt: skip
+    assert found["depth_exploration"]["matrix"] == {"layers": [4, 8, 16, 32]}
+    assert "recipe:layer_study: Four stages" in CliRunner().invoke(main, ["batch", "--list"]).stdout
+    nothing = CliRunner().invoke(main, ["batch"])
+    assert nothing.exit_code == 2
+    assert "layerwise batch --list" in nothing.stderr
+    unknown = CliRunner().invoke(main, ["batch", "recipe:../x"])
+    assert (unknown.exit_code, "no recipe '../x'; there are: compression_sweep" in unknown.stderr) == (2, True)
+
+
+def test_the_home_is_not_touched_by_a_script_with_faults(batch: Callable[..., Result], tmp_path: Path):
+    batch(code=2, script="steps:\n  - train: {}\n")
+    assert RunStore(tmp_path / "home", embedder_folder=None).list() == []
+    assert not (tmp_path / "home" / "batches").exists()
