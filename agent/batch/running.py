@@ -65,7 +65,7 @@ class _Batch:
         command: str | None = None
         result: Result | None = None
         try:
-            request = self._doing.request(task, self._runs())
+            request = self._doing.request(task, self._runs(task))
             command = request.command() if isinstance(request, Request) else None
             self._say(f"{head}: {command or task.step.verb}")
             result = self._result(task, request)
@@ -132,19 +132,24 @@ class _Batch:
     def _missing(self, task: Task) -> str:
         """Why a task cannot begin."""
         for reference, names in task.sources.items():
-            good = [name for name in names if self.outcomes[name].good]
-            if not good or (not reference.many and len(good) < len(names)):
-                return f"{', '.join(names)} {'have' if len(names) > 1 else 'has'} no run"
+            there = [name for name in names if self._usable(name, task)]
+            if not there or (not reference.many and len(there) < len(names)):
+                return f"{', '.join(names)} {'have' if len(names) > 1 else 'has'} no run that can be used"
         for name in task.read.values():
             if not self.outcomes[name].good:
-                return f"{name} has no run"
+                return f"{name} has no run that can be used"
         for name in task.after:
-            if not self.outcomes[name].good and name not in self._optional:
+            if not self._usable(name, task) and name not in self._optional:
                 return f"{name} was not done"
         return ""
 
-    def _runs(self) -> dict[str, str]:
-        return {name: each.run for name, each in self.outcomes.items() if each.run and each.good}
+    def _usable(self, name: str, task: Task) -> bool:
+        """A report also takes a run whose gate did not hold: it is then wanted most."""
+        outcome = self.outcomes[name]
+        return outcome.good or (task.step.verb == "report" and outcome.run is not None)
+
+    def _runs(self, task: Task) -> dict[str, str]:
+        return {name: each.run for name, each in self.outcomes.items() if each.run and self._usable(name, task)}
 
     def _add(
         self,
