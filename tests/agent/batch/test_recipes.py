@@ -17,7 +17,7 @@ from tests.tools.conftest import opened_here, timed_here
 
 Recipe = Callable[..., dict[str, Any]]
 SMALL = {
-    "layer_study": ["epochs=1", "samples=40", "llms=[ollama:none]"],
+    "layer_study": ["epochs=1", "samples=8", "llms=[ollama:none]"],
     "compression_sweep": ["epochs=1", "samples=16", "heal_epochs=1", "ratio=[2]"],
     "method_comparison": ["epochs=1", "samples=16", "seed=[0, 1]", "methods=[fisher, ablation]"],
     "depth_exploration": ["epochs=1", "width=16", "heads=2", "vocabulary=300", "layers=[4, 8]"],
