@@ -7,11 +7,8 @@ import pytest
 from agent.batch.expansion import Task, expand
 from agent.batch.script import parse_script, read_script, settings_of
 from analyzers.errors import BadScript, UsageError
-from tests.fake_workflows import no_index
 from tests.sample_runs import story
 from tools.workspace import Workspace
-
-__all__ = ["no_index"]
 
 
 @pytest.fixture
