@@ -7,6 +7,7 @@ import click
 
 from agent.cli_options import common
 from agent.cli_outcome import Session, show, show_json
+from analyzers.errors import StorageError
 
 if TYPE_CHECKING:
     from agent.batch.outcomes import Summary
@@ -114,13 +115,18 @@ def _end(
     from agent.batch.webhook import send
 
     document = masked(summary.model_dump(mode="json"), _secrets(session, secrets))
+    code = EXIT[summary.status]
+    if junit:
+        try:
+            write_junit(junit, Told.model_validate(document))
+        except StorageError as full:  # whoever asked for the file counts on it
+            document["notes"] = [*document["notes"], str(full)]
+            code = code or 1
     if webhook and (problem := send(webhook, document)):
         document["notes"] = [*document["notes"], problem]
     safe = Told.model_validate(document)
     show(safe.model_dump_json(indent=1)) if session.as_json else show(shown(safe))
-    if junit:
-        write_junit(junit, safe)
-    click.get_current_context().exit(EXIT[summary.status])
+    click.get_current_context().exit(code)
 
 
 def _recipes(session: Session) -> None:

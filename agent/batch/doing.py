@@ -1,5 +1,6 @@
 """One task done: a workflow (or its run of earlier), a request to the agent, opinions, or a report."""
 
+import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -113,7 +114,7 @@ class Doing:
         if request.verb in RESUMABLE and not anew and unfinished(kind, request, self._workspace):
             self._say("  taking up what was stopped")
             extra["resume"] = True
-        with _limited(task.step.time_limit, progress.cancel):
+        with _limited(task.step.time_limit, progress.cancel), self._stoppable(progress.cancel):
             run: Run = getattr(self._workflows, request.verb)(request, self._workspace, progress, **extra)
         return self.result_of(run)
 
@@ -143,6 +144,19 @@ class Doing:
             raise LayerwiseError("; ".join(each.problem for each in found.opinions))
         given = sum(not each.problem for each in found.opinions)
         return Result(answer=side_by_side(found), gist=f"{given} of {len(found.opinions)} models gave an opinion")
+
+    @contextmanager
+    def _stoppable(self, cancel: Callable[[], None]) -> Iterator[None]:
+        """Ctrl-C ends the process of a workflow too, which would go on without the batch."""
+        if not self._options.processes or threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, lambda *_: cancel()) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def _chosen_workflows(self) -> Any:
         if self._options.processes:

@@ -1,6 +1,8 @@
 """Order, gates, history, and what is left out; all through the command line."""
 
 import json
+import os
+import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -262,3 +264,20 @@ def test_a_dry_run_starts_nothing_and_names_what_it_goes_by(
     assert "as from analysis-3b3b3b" in table
     assert "nothing was started" in table
     assert workflows.names == ["train", "analyze", "plan", "compress"]
+
+
+def test_workflows_in_processes_of_their_own(
+    batch: Callable[..., Result], workflows: FakeWorkflows, monkeypatch: pytest.MonkeyPatch
+):
+    def stopped(progress: Progress) -> None:
+        os.kill(os.getpid(), signal.SIGINT)  # Ctrl-C reaches only this process: the other one has a session of its own
+        for _ in progress.track(range(100), 100, "waiting"):
+            threading.Event().wait(0.01)
+
+    asked: list[object] = []
+    monkeypatch.setattr("tools.jobs.JobWorkflows", lambda workspace: asked.append(workspace) or workflows)
+    workflows.before["analyze"] = stopped
+    handler = signal.getsignal(signal.SIGINT)
+    assert list(statuses(batch("--processes", "--json", code=3)).values())[:2] == ["done", "cancelled"]
+    assert len(asked) == 1
+    assert signal.getsignal(signal.SIGINT) is handler

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from agent.cli import main
-from analyzers.errors import DataError
+from analyzers.errors import DataError, StorageError
 from analyzers.progress import Progress
 from knowledge.runs import RunStore
 from tests.agent.batch.conftest import steps
@@ -121,3 +121,13 @@ def test_the_home_is_not_touched_by_a_script_with_faults(batch: Callable[..., Re
     batch(code=2, script="steps:\n  - train: {}\n")
     assert RunStore(tmp_path / "home", embedder_folder=None).list() == []
     assert not (tmp_path / "home" / "batches").exists()
+
+
+def test_a_junit_file_that_cannot_be_written_fails_the_command(batch: Callable[..., Result], monkeypatch: pytest.MonkeyPatch):  # fmt: skip
+    def full(*_: object) -> None:
+        raise StorageError("cannot write out.xml: No space left on device")
+
+    monkeypatch.setattr("agent.batch.junit.write_whole", full)
+    document = json.loads(batch("--junit", "out.xml", "--json", code=1).stdout)
+    assert document["status"] == "done"
+    assert document["notes"] == ["cannot write out.xml: No space left on device"]
