@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from agent import cli_jobs
+from agent.cli_batch import batch, reproduce
 from agent.cli_options import common, options_of, request
 from agent.cli_outcome import Cli, Session, show, show_json
 from agent.cli_runs import runs
@@ -127,6 +128,8 @@ def export(session: Session, **fields: Any) -> None:
 
 main.add_command(cli_jobs.jobs)
 main.add_command(runs)
+main.add_command(batch)
+main.add_command(reproduce)
 
 
 @main.command()

@@ -10,6 +10,7 @@ LayerwiseError                 exit code 1
 │   ├── UnknownJob
 │   ├── UnknownFormat          no export format of that name, or one that the model does not fit
 │   ├── UnknownPrecision       no precision of that name, or one that this machine cannot compute
+│   ├── BadScript              a batch script that cannot be done as it stands; every fault with line and column
 │   └── BadTarget              a ratio, a number of layers or a drop that the model cannot meet
 ├── DataError                  the data cannot be used: no rows, one class, no text
 │   └── NoLabels               the method or the task needs labels and the data has none
@@ -59,6 +60,9 @@ class UnknownFormat(UsageError): ...
 
 
 class UnknownPrecision(UsageError): ...
+
+
+class BadScript(UsageError): ...
 
 
 class BadTarget(UsageError): ...

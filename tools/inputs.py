@@ -1,7 +1,7 @@
 """What workflows start from: a model, its data in splits, and where both come from."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,10 @@ from analyzers.references import DataReference, ModelReference, parse_data, pars
 from tools.workspace import Workspace
 
 MODEL_FOLDER = "model"
+MODEL_SHA256, SCRATCH_SHA256 = (
+    "model_sha256",
+    "from_scratch_sha256",
+)  # settings: what files held, that a person may change
 
 
 @dataclass(frozen=True)
@@ -27,11 +31,12 @@ class Inputs:
     split_seed: int
     parents: list[str]
     device: torch.device
+    files: dict[str, str] = field(default_factory=dict)  # setting -> checksum of what a path named
 
     @property
     def settings(self) -> dict[str, Any]:
         """What the record of a run keeps beside its request."""
-        return {"split_seed": self.split_seed}
+        return {"split_seed": self.split_seed, **self.files}
 
 
 def open_inputs(
@@ -76,7 +81,21 @@ def open_inputs(
     loaded = load(reference, workspace.cache, device, progress, labels=labels, seed=seed)
     if not only_measured:
         check_plain(loaded.model, model, "train, analyze or compress")
-    return Inputs(loaded, match_labels(splits, loaded), split_seed, [parent.id] if parent else [], device)
+    files = (
+        {} if parent or reference.kind not in ("folder", "gguf") else {MODEL_SHA256: sha256_of(Path(reference.value))}
+    )
+    return Inputs(loaded, match_labels(splits, loaded), split_seed, [parent.id] if parent else [], device, files)
+
+
+def sha256_of(path: Path) -> str:
+    """Of a file, or of the names and contents of all files of a folder."""
+    files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
+    told = hashlib.sha256()
+    for each in files:
+        with each.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        told.update(f"{each.relative_to(path)} {content}\n".encode())
+    return told.hexdigest()
 
 
 def fingerprint(inputs: Inputs, request: Request) -> str:

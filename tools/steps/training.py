@@ -13,7 +13,7 @@ from analyzers.progress import Progress
 from analyzers.records import Run, TrainRequest
 from analyzers.references import parse_data
 from analyzers.tasks import task_of
-from tools.inputs import MODEL_FOLDER, Inputs, open_inputs, use_device
+from tools.inputs import MODEL_FOLDER, SCRATCH_SHA256, Inputs, open_inputs, sha256_of, use_device
 from tools.recording import recording, to_resume
 from tools.workspace import Workspace
 
@@ -63,4 +63,5 @@ def _scratch(request: TrainRequest, workspace: Workspace, progress: Progress) ->
     texts = [example.text for example in splits.train]
     model, tokenizer = scratch.build(config, texts, splits.labels, request.seed)
     model = model.to(device)
-    return Inputs(Loaded(model, tokenizer, task_of(model)), splits, request.seed, [], device)
+    files = {SCRATCH_SHA256: sha256_of(config.expanduser())}
+    return Inputs(Loaded(model, tokenizer, task_of(model)), splits, request.seed, [], device, files)
