@@ -15,7 +15,7 @@ from analyzers.records import Record, Run, Split
 from analyzers.references import parse_data, parse_model
 from analyzers.tasks.language_modeling import LanguageModeling
 from tools.inputs import MODEL_SHA256, SCRATCH_SHA256, sha256_of
-from tools.recording import environment
+from tools.machine import environment
 from tools.workspace import Workspace
 
 
