@@ -23,6 +23,7 @@ from agent.ui.app import create_app
 from agent.ui.drawing import REPORTS
 from agent.ui.gate import HERE, USER, Gate
 from agent.ui.page import LANGUAGES, PATHS, Page
+from agent.ui.uploads import LARGEST
 from analyzers.errors import LayerwiseError, UsageError
 from tools.workspace import Workspace
 
@@ -66,7 +67,7 @@ def create_server(
     page = Page.of(settings, workspace, names)
     app = FastAPI(openapi_url=None)
     css = resources.files(__package__).joinpath("page.css").read_text(encoding="utf-8")
-    looks: dict[str, Any] = {"theme": _theme(), "css": css}
+    looks: dict[str, Any] = {"theme": _theme(), "css": css, "max_file_size": LARGEST}
     if names:
         looks["auth_dependency"] = lambda request: request.scope.get(USER)
     for path in filter(lambda path: path != "/", PATHS.values()):

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from agent.ui.uploads import LARGEST
 from analyzers.records import TrainRequest
 from tests.agent.ui.panels.conftest import Site
 from tests.fake_jobs import COMMAND, until
@@ -188,6 +189,8 @@ def test_data_is_looked_into_before_it_is_used(page: Any, site: Site, tmp_path: 
         send(sources, tmp_path / name)
         told(sources, message)
     assert [path.name for path in (site.workspace.home / "data").iterdir()] == [kept.name]  # nothing else was kept
+    # What is larger is refused by the browser and by the server before it is sent.
+    assert sources.evaluate("window.gradio_config.max_file_size") == LARGEST
     field = sources.get_by_label("Or a path or a name")
     field.fill(f"csv:{tmp_path / 'nowhere.csv'}")
     field.press("Enter")
