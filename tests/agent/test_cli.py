@@ -313,24 +313,6 @@ def test_methods_say_what_they_mean_and_cost() -> None:
         assert all(row[name] and row[name] in table for name in ("id", "title", "unit", "cost", "summary", "source"))
 
 
-def test_the_report_pulls_in_all_ancestors(filled: RunStore, tmp_path: Path) -> None:
-    out = tmp_path / "report.json"
-    result = call("report", "compression-5d5d5d", "--out", str(out), "--json")
-    assert json.loads(result.stdout) == {"path": str(out), "runs": ["compression-5d5d5d"]}
-    assert [run["id"] for run in json.loads(out.read_text())["runs"]] == [run.id for run in story()]
-
-
-def test_a_report_in_chinese_and_one_of_runs_side_by_side(filled: RunStore, tmp_path: Path) -> None:
-    out = tmp_path / "report.json"
-    assert call("report", "compression-5d5d5d", "--out", str(out), "--language", "zh").exit_code == 0
-    told = json.loads(out.read_text())
-    assert "永久删除了 3 层" in told["narrative"]["text"]
-    assert told["language"] == "zh"
-    assert call("report", "plan-4c4c4c", "train-2a2a2a", "--compare", "--out", str(out)).exit_code == 0
-    told = json.loads(out.read_text())
-    assert [run["id"] for run in told["runs"]] == told["comparison"]["runs"] == ["plan-4c4c4c", "train-2a2a2a"]
-
-
 def test_chat_is_passed_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked = []
     fake = types.ModuleType("agent.repl")

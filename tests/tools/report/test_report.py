@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from analyzers.errors import StorageError, UnknownRun, UsageError
+from analyzers.errors import UnknownRun, UsageError
 from analyzers.records import Forecast, Forecasts, GeneratedText, Generation, Lengths, Run, Split
 from tests.sample_runs import analysis_run, compression_run, evaluation_run, export_run, plan_run, story, train_run
 from tools import browser
@@ -98,16 +98,6 @@ def test_each_chart_is_drawn_and_has_a_table(page: str) -> None:
     assert len(charts) == 10
     assert page.count("Plotly.newPlot(") >= 10
     assert page.count("<table") >= 10
-
-
-PNG = b"\x89PNG stands for a picture"
-
-
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A browser that draws at once; the real one is in test_browser.py."""
-    monkeypatch.setattr(browser, "browser", lambda: "/usr/bin/chromium")
-    monkeypatch.setattr(browser, "pictures", lambda figures: [PNG] * len(figures))
 
 
 def test_markdown_says_the_same_with_pictures_beside_it(tmp_path: Path, drawn: None) -> None:
@@ -277,56 +267,6 @@ def test_bad_requests(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "folder.md").mkdir()
     with pytest.raises(UsageError, match="is a folder"):
         write(EVERYTHING, tmp_path / "folder.md")
-
-
-def test_a_folder_that_cannot_be_is_said_before_anyone_narrates(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("x")
-
-    def never(runs: object, language: object) -> Narrative:
-        raise AssertionError("a language model was asked for nothing")
-
-    with pytest.raises(StorageError, match=r"cannot write .*report\.html: (Not a directory|File exists).*--out"):
-        write(EVERYTHING, tmp_path / "file" / "report.html", narrator=never)
-
-
-FULL = OSError(28, "No space left on device")
-
-
-@pytest.mark.parametrize("suffix", [".html", ".md", ".json", ".pdf"])
-def test_a_full_disk_leaves_the_old_report_and_nothing_half_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drawn: None, suffix: str
-) -> None:
-    monkeypatch.setattr(browser, "printed", lambda html: html.encode())
-    out = write([train_run()], tmp_path / f"report{suffix}")
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-
-    def full(self: Path, content: object, **how: object) -> int:
-        with self.open("wb") as file:
-            file.write(b"half of it")
-        raise FULL
-
-    monkeypatch.setattr(Path, "write_bytes", full)
-    monkeypatch.setattr(Path, "write_text", full)
-    with pytest.raises(StorageError, match="No space left"):
-        write([train_run(), evaluation_run()], out)
-    monkeypatch.undo()
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
-
-
-def test_pictures_that_cannot_be_moved_leave_the_old_ones(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drawn: None
-) -> None:
-    out = write([train_run()], tmp_path / "report.md")
-    before = out.read_text()
-
-    def full(*places: object) -> None:
-        raise FULL
-
-    monkeypatch.setattr("tools.report.markdown.shutil.move", full)
-    with pytest.raises(StorageError, match="No space left"):
-        write([train_run(), evaluation_run()], out)
-    assert out.read_text() == before
-    assert [path.name for path in (tmp_path / "report-pictures").iterdir()] == ["training-train-2a2a2a.png"]
 
 
 def test_the_summary_comes_first_and_how_to_make_it_again_last() -> None:
