@@ -46,7 +46,7 @@ def build(page: Page) -> None:
     look.click(panel.machine, None, machine, **quiet)
     tab = gr.context.Context.block  # the tab that this is built in: servers are asked when it is looked at
     if isinstance(tab, gr.Tab):
-        tab.select(panel.names, None, llm, show_progress="hidden", **quiet)
+        tab.select(panel.names, llm, llm, show_progress="hidden", **quiet)
 
 
 class _Panel:
@@ -70,7 +70,7 @@ class _Panel:
                 )
         return f"<p>{' · '.join(shown)}</p>"
 
-    def names(self, request: gr.Request) -> Any:
+    def names(self, shown: str, request: gr.Request) -> Any:
         """The language models that can be chosen: those that Ollama has, where it answers; and what the visitor chose."""
         from agent.llm import ollama_models
 
@@ -79,7 +79,9 @@ class _Panel:
         except LanguageModelError:
             found = []
         mine = self._page.preferences.llm(self._page.visitor(request)) or self._page.settings.llm
-        return gr.Dropdown(choices=list(dict.fromkeys(["auto", "offline", *found, mine])), value=mine)
+        choices = list(dict.fromkeys(["auto", "offline", *found, mine]))
+        # Servers may be slow to answer, and something else may be typed by then: it is not written over for nothing.
+        return gr.Dropdown(choices=choices) if shown == mine else gr.Dropdown(choices=choices, value=mine)
 
     def llm(self, name: str) -> str:
         from agent.llm import choose

@@ -58,7 +58,10 @@ def _last(messages: list[BaseMessage]) -> str:
 def main(home: Path, port: int, auth: tuple[str, ...]) -> None:
     processes.COMMAND = COMMAND
     workload.cpu = lambda: train_run().environment.cpu
-    llm.choose = lambda name, settings: LanguageModel(Obedient(), "offline", "for tests")
+    choose = llm.choose
+    llm.choose = lambda name, settings: (
+        LanguageModel(Obedient(), "offline", "for tests") if name == "offline" else choose(name, settings)
+    )
     settings = Settings(home=home, cache=home / "cache", llm="offline")
     serve.serve(settings, settings.workspace(), port=port, auth=auth)
 
