@@ -22,7 +22,7 @@ demo: setup
 	$(BIN)/layerwise chat --llm offline --home demo --session demo --approve all --once "Train minilm on the Amazon demo reviews, then tell me which layers I can drop to make it twice as fast, and do it"
 	$(BIN)/layerwise chat --llm offline --home demo --session demo --once "Which method should I believe?"
 	$(BIN)/layerwise chat --llm offline --home demo --session demo --once "Write a report"
-	@echo "Ask more:  $(BIN)/layerwise chat --llm offline --home demo --session demo"
+	@echo "Ask more:  $(BIN)/layerwise chat --llm offline --home demo --session demo    or in a browser:  $(BIN)/layerwise ui --home demo"
 
 # Lint, types and all tests side by side: a thread of its own for each does more than two threads for one after the other.
 test: setup
