@@ -11,6 +11,7 @@ import gradio as gr
 
 from agent.ui.conversation import Conversation
 from agent.ui.drawing import Drawing
+from agent.ui.failures import warn
 from agent.ui.page import Page
 from agent.ui.starters import starters
 from analyzers.errors import LayerwiseError
@@ -88,7 +89,7 @@ class _Chat:
         try:
             self._of(session, request).send(text)
         except LayerwiseError as problem:
-            gr.Warning(str(problem))
+            warn(problem)
             return text
         return gr.skip()
 
@@ -123,7 +124,7 @@ class _Chat:
                     self._conversations.delete(named, visitor)
                     return self._conversations.newest(visitor).session if named == session else session
         except LayerwiseError as problem:
-            gr.Warning(str(problem))
+            warn(problem)
         return session
 
     def search(self, words: str, request: gr.Request) -> None:

@@ -45,6 +45,11 @@ def error(problem: Exception) -> gr.Error:
     return gr.Error(escape(message_of(problem)), duration=None, print_exception=False)
 
 
+def warn(problem: Exception) -> None:
+    """The message for a problem that ends nothing: it goes away by itself."""
+    gr.Warning(escape(message_of(problem)))
+
+
 def message_of(problem: Exception) -> str:
     """The message for a problem; the trace of one that nobody expected goes to the log of the server."""
     message = not_allowed(problem) or told(problem)[1]
