@@ -6,7 +6,7 @@ from analyzers.compression.formats import Format
 from analyzers.errors import LayerwiseError
 from analyzers.records import CompressionResult, ExportResult, Run
 from tools.rendering import rendered
-from tools.wording import count, layers, title, with_interval
+from tools.wording import cells, count, layers
 from tools.workspace import Workspace
 
 
@@ -67,16 +67,5 @@ def card(run: Run, about: Exported, workspace: Workspace) -> str:
         runs=runs,
         runtime=about.form.RUNTIME,
         export=run.id,
-        measurements=[
-            [
-                ", ".join(filter(None, (title(m.name), m.conditions))),
-                m.subject,
-                m.split or "",
-                with_interval(m),
-                f"{m.n:,}" if m.n else "",
-                f"`{each.id}`",
-            ]
-            for each in runs
-            for m in each.measurements
-        ],
+        measurements=[[*cells(measured), f"`{each.id}`"] for each in runs for measured in each.measurements],
     )

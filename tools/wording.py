@@ -64,6 +64,12 @@ def interval(low: float | None, high: float | None, name: str = "") -> str:
     return f"{significant(low)} to {significant(high)}"
 
 
+def cells(found: Measurement) -> list[str]:
+    """A measurement as the row of a table: what was measured, of what, on which split, its value, of how many examples."""
+    what = ", ".join(filter(None, (title(found.name), found.conditions)))
+    return [what, found.subject, found.split or "", with_interval(found), f"{found.n:,}" if found.n else ""]
+
+
 def with_interval(found: Measurement | Estimate, name: str = "", unit: str = "") -> str:
     """`89.9 % (87.1 to 92.5)`."""
     if isinstance(found, Measurement):

@@ -1,7 +1,7 @@
 """An error as a message on the page: what was given, what is allowed, what to do next. Nothing of it is markup."""
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from html import escape
 
@@ -17,12 +17,8 @@ def on_page() -> Iterator[None]:
     Raises:
         gr.Error: the message.
     """
-    try:
+    with _told(error):
         yield
-    except gr.Error:
-        raise
-    except Exception as problem:  # noqa: BLE001 (whatever it is, it ends on the page)
-        raise error(problem) from None
 
 
 @contextmanager
@@ -32,12 +28,18 @@ def on_api() -> Iterator[None]:
     Raises:
         gr.Error: the message.
     """
+    with _told(lambda problem: gr.Error(message_of(problem), print_exception=False)):
+        yield
+
+
+@contextmanager
+def _told(how: Callable[[Exception], gr.Error]) -> Iterator[None]:
     try:
         yield
     except gr.Error:
         raise
-    except Exception as problem:  # noqa: BLE001
-        raise gr.Error(message_of(problem), print_exception=False) from None
+    except Exception as problem:  # noqa: BLE001 (whatever it is, it ends where the visitor or the program sees it)
+        raise how(problem) from None
 
 
 def error(problem: Exception) -> gr.Error:

@@ -8,7 +8,7 @@ from plotly.subplots import make_subplots
 from analyzers.records import Estimate, Measurement
 from tools.figure_style import INK, OTHER, SUBJECTS, capital, finished, interval_bars, scaled
 from tools.figures.values import Values
-from tools.wording import SHARES, title, with_interval
+from tools.wording import SHARES, cells, with_interval
 
 
 def before_after(measurements: Sequence[Measurement], most_columns: int = 3) -> go.Figure:
@@ -54,14 +54,4 @@ def before_after(measurements: Sequence[Measurement], most_columns: int = 3) -> 
 
 def before_after_table(measurements: Sequence[Measurement]) -> Values:
     """A row a measurement."""
-    rows = [
-        [
-            ", ".join(filter(None, (title(m.name), m.conditions))),
-            m.subject,
-            m.split or "",
-            with_interval(m),
-            f"{m.n:,}" if m.n else "",
-        ]
-        for m in measurements
-    ]
-    return Values(["measured", "model", "split", "value (95 % interval)", "n"], rows)
+    return Values(["measured", "model", "split", "value (95 % interval)", "n"], [cells(each) for each in measurements])

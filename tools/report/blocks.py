@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from analyzers.records import HealingEpoch, Measurement, Outcome, Run, TrainEpoch
+from analyzers.records import HealingEpoch, Outcome, Run, TrainEpoch
 from knowledge.notes import names as note_names
 from knowledge.notes import note
 from tools import figures
 from tools.report.content import Block, Chart, Explanation, Table
-from tools.wording import significant, title, with_interval
+from tools.wording import cells, significant, title, with_interval
 
 
 class Gallery:
@@ -33,9 +33,7 @@ class Gallery:
 
 def measured(run: Run, caption: str) -> Table:
     """All measurements of a run."""
-    rows = [
-        [quantity(m), m.subject, m.split or "", with_interval(m), f"{m.n:,}" if m.n else ""] for m in run.measurements
-    ]
+    rows = [cells(each) for each in run.measurements]
     return Table(["measured", "subject", "split", "value (95 % interval)", "n"], rows, run.id, caption)
 
 
@@ -58,7 +56,3 @@ def explained(names: list[str]) -> list[Block]:
         for name in names
         if name in note_names()
     ]
-
-
-def quantity(measurement: Measurement) -> str:
-    return ", ".join(filter(None, (title(measurement.name), measurement.conditions)))

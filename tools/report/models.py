@@ -2,6 +2,7 @@
 
 from analyzers.records import CompressionResult, EvaluationResult, ExportResult, PlanResult, Run, Verification
 from tools.deviations import NAMES, amount, deviations, expected, off
+from tools.figures.precisions import precision_table
 from tools.report.blocks import Gallery, epochs, explained, measured, outcome
 from tools.report.content import Block, Command, Fact, Facts, Section, Table
 from tools.wording import count, duration, layers, significant, size, title, units, with_interval
@@ -139,27 +140,8 @@ def _precisions(run: Run, plan: PlanResult, gallery: Gallery) -> list[Block]:
     """Depth × precision, where it was asked for."""
     if not plan.precisions:
         return []
-    rows = [
-        [
-            str(len(point.keep)),
-            title(point.precision),
-            with_interval(point.select.metric, plan.metric),
-            f"{point.disk_mb:.4g} MB",
-            with_interval(point.latency_ms, unit="ms"),
-            "" if point.dominated else "*",
-        ]
-        for point in plan.precisions
-    ]
-    split = f"{title(plan.metric)} on select"
-    header = [
-        "layers kept",
-        "weights",
-        split,
-        "size on disk (predicted)",
-        f"latency, {plan.precisions[0].conditions}",
-        "",
-    ]
-    caption = "Depth × precision; *: no other point is at least as good in quality, size and latency and better in one"
+    header, rows = precision_table(plan)
+    caption = "Depth × precision; dominated: another point is at least as good in quality, size and latency, and better in one"
     return [*gallery.chart(run, "precisions"), Table(header, rows, run.id, caption)]
 
 

@@ -5,8 +5,6 @@ from knowledge.comparison import verdict
 from tools.report.content import Fact, Tile
 from tools.wording import SHARES, count, layers, number, significant, title, with_interval
 
-FEWER_IS_BETTER = {"loss", "perplexity", "latency_ms", "disk_mb", "parameters", "peak_memory_mb"}
-
 
 def headline(runs: list[Run]) -> str:
     """One or two sentences about the run that is furthest along."""
