@@ -258,8 +258,8 @@ class Catalogue:
         where, values = _sql(filters)
         query = f"""
             SELECT runs.id, stamp FROM metrics JOIN runs ON runs.id = metrics.id
-            WHERE name = ? AND subject = '' AND runs.id IN (SELECT id FROM runs WHERE {where})
-            ORDER BY value {"ASC" if name in FEWER_IS_BETTER else "DESC"}, created DESC LIMIT {-1 if limit is None else limit}"""
+            WHERE name = ? AND subject = '' AND {where}
+            ORDER BY value {"ASC" if name in FEWER_IS_BETTER else "DESC"} LIMIT {-1 if limit is None else limit}"""
         return self._db.execute(query, [name, *values]).fetchall()
 
     def _met_by_many(self, condition: Condition) -> bool:
@@ -356,14 +356,14 @@ def _sql(filters: Filters, each: bool = False) -> tuple[str, list[Any]]:
         if each:
             conditions.append(f"EXISTS (SELECT 1 FROM metrics WHERE id = runs.id AND {_met(condition)})")
         else:
-            conditions.append(f"id IN (SELECT id FROM metrics WHERE {_met(condition)})")
+            conditions.append(f"runs.id IN (SELECT id FROM metrics WHERE {_met(condition)})")
         values += [condition.name, condition.subject, condition.value]
     if not conditions:  # a run that is not readable has none of those fields and no measurement
         conditions.append("problem IS NULL")
     if filters.pinned is not None:
         conditions.append("pinned" if filters.pinned else "NOT pinned")
     for tag in filters.tags:
-        conditions.append("id IN (SELECT id FROM tags WHERE tag = ?)")
+        conditions.append("runs.id IN (SELECT id FROM tags WHERE tag = ?)")
         values.append(tag)
     return " AND ".join(conditions), values
 
