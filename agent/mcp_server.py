@@ -24,10 +24,9 @@ from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 
 from agent.quiet import output_kept_for_results
-from agent.turns import readable
 from analyzers.progress import Progress
 from tools.catalog import WORKFLOWS, catalog
-from tools.failures import not_allowed, told
+from tools.failures import not_allowed, told, unexpected
 from tools.jobs import JobWorkflows
 from tools.workspace import Workspace
 
@@ -133,7 +132,7 @@ def _result(tool: BaseTool, arguments: dict[str, Any]) -> types.CallToolResult:
     try:
         message = tool.invoke({"type": "tool_call", "id": tool.name, "name": tool.name, "args": arguments})
     except Exception as problem:  # noqa: BLE001 (whatever it is, the client is to read it)
-        return _failed(not_allowed(problem) or readable(problem, None) or told(problem)[1])
+        return _failed(not_allowed(problem) or told(problem)[1] or unexpected(problem))
     return types.CallToolResult(
         content=[types.TextContent(type="text", text=message.content)], structuredContent=json.loads(message.content)
     )

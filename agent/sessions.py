@@ -300,13 +300,15 @@ class Sessions:
         raise UsageError(f"no session {session!r}; {there}: list them with: layerwise sessions list")
 
     def _session(self, database: sqlite3.Connection, session: str) -> Session:
-        name, updated = database.execute("SELECT name, updated FROM sessions WHERE session = ?", (session,)).fetchone()
-        said = [line for line in _lines(database, session) if line.who != "step"]
-        first = next((line.text for line in said if line.who == "user"), "")
-        title = name or _cut(" ".join(first.split()), _TITLE)
-        return Session(
-            id=session, title=title, created=said[0].time if said else updated, updated=updated, messages=len(said)
-        )
+        # The list of sessions is looked at every few seconds: what was said is counted, and not read.
+        spoken = "FROM said WHERE said.session = sessions.session AND who <> 'step'"
+        name, updated, created, messages, first = database.execute(
+            f"""SELECT name, updated, (SELECT time {spoken} ORDER BY position, rowid LIMIT 1), (SELECT count(*) {spoken}),
+            (SELECT text {spoken} AND who = 'user' ORDER BY position, rowid LIMIT 1) FROM sessions WHERE session = ?""",
+            (session,),
+        ).fetchone()
+        title = name or _cut(" ".join((first or "").split()), _TITLE)
+        return Session(id=session, title=title, created=created or updated, updated=updated, messages=messages)
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:

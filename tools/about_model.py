@@ -67,7 +67,7 @@ def _run(run: Run) -> Facts:
 
 def _config(folder: Path) -> Facts:
     try:
-        found = json.loads((folder / "config.json").read_text())
+        found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise UnknownModel(f"{folder} has no config.json that can be read; name the folder of a saved model") from None
     return [

@@ -20,14 +20,14 @@ from agent.sessions import Sessions
 from agent.ui.conversation import Conversation
 from agent.ui.failures import on_api
 from agent.ui.page import Page
-from agent.ui.reach import data_reference, model_reference
+from agent.ui.reach import allowed, data_reference
 from analyzers.datasets.preview import preview
 from analyzers.errors import UsageError
 from analyzers.records import Kind
+from analyzers.requests import REQUESTS
 from knowledge.comparison import compare
 from tools import known
 from tools.jobs import cancel, listed, resume, show, submit
-from tools.jobs.records import REQUESTS
 
 Json = dict[str, Any]
 Rows = list[dict[str, Any]]
@@ -130,9 +130,7 @@ class _Api:
             if unknown := sorted(request.keys() - record.model_fields.keys()):
                 raise UsageError(f"{verb} has no {', '.join(unknown)}; it has: {', '.join(record.model_fields)}")
             wanted = record(**request)
-            for name, check in (("model", model_reference), ("data", data_reference)):
-                if given := getattr(wanted, name, None):
-                    check(given, self._page)
+            allowed(wanted, self._page)
             return submit(wanted, self._workspace, resume=resume).model_dump(mode="json")
 
         return start

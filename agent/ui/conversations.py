@@ -8,6 +8,7 @@ from agent.sessions import Begun, Session, Sessions
 from agent.settings import Settings
 from agent.ui.conversation import Conversation
 from agent.ui.preferences import Preferences
+from agent.ui.reach import allowed
 from agent.ui.transcript import Transcript
 from analyzers.errors import UsageError
 from analyzers.run_ids import new_id
@@ -27,14 +28,16 @@ class Conversations:
     Args:
         settings: of the server.
         workspace: the home.
-        users: whether visitors sign in; else whoever reaches the page is the owner of the home and sees all.
+        users: who may sign in; with none, whoever reaches the page is the owner of the home and sees all.
         preferences: what each visitor chose.
     """
 
-    def __init__(self, settings: Settings, workspace: Workspace, users: bool, preferences: Preferences) -> None:
+    def __init__(
+        self, settings: Settings, workspace: Workspace, users: tuple[str, ...], preferences: Preferences
+    ) -> None:
         self._settings = settings
-        self._workspace = workspace
-        self._users = users
+        self.workspace = workspace
+        self.users = users
         self._preferences = preferences
         self._open: dict[str, Conversation] = {}
         self._lock = threading.Lock()
@@ -64,8 +67,8 @@ class Conversations:
 
     def listed(self, visitor: str, words: str = "", limit: int | None = None) -> list[Session]:
         """The sessions of a visitor that hold the words, the newest first."""
-        owner = visitor if self._users else None
-        with closing(Sessions(self._workspace)) as sessions:
+        owner = visitor if self.users else None
+        with closing(Sessions(self.workspace)) as sessions:
             if words.strip():
                 return [found.session for found in sessions.search(words, limit or 50, owner)]
             return sessions.all(limit, owner)
@@ -75,7 +78,7 @@ class Conversations:
         UsageError: the name is empty, or the session is not the visitor's.
         """
         self.open(session, visitor)
-        with closing(Sessions(self._workspace)) as sessions:
+        with closing(Sessions(self.workspace)) as sessions:
             sessions.rename(session, name)
 
     def delete(self, session: str, visitor: str) -> None:
@@ -84,7 +87,7 @@ class Conversations:
         """
         if self.open(session, visitor).busy:
             raise UsageError("a message of this session is still being answered; stop it first")
-        with closing(Sessions(self._workspace)) as sessions:
+        with closing(Sessions(self.workspace)) as sessions:
             sessions.delete(session)
         with self._lock:
             self._open.pop(session, None)
@@ -93,19 +96,19 @@ class Conversations:
         """The ids of the visitor's sessions in which something goes on or waits."""
         with self._lock:
             busy = [each for each in self._open.values() if each.busy or each.transcript.question()]
-        return [each.session for each in busy if not self._users or self._owner(each.session) == visitor]
+        return [each.session for each in busy if not self.users or self._owner(each.session) == visitor]
 
     def _owner(self, session: str) -> str | None:
-        if not self._users:
+        if not self.users:
             return None
-        with closing(Sessions(self._workspace)) as sessions:
+        with closing(Sessions(self.workspace)) as sessions:
             return sessions.owner(session)
 
     def _opened(self, session: str, visitor: str) -> Conversation:
         with self._lock:
             if found := self._open.get(session):
                 return found
-            with closing(Sessions(self._workspace)) as sessions:
+            with closing(Sessions(self.workspace)) as sessions:
                 transcript = Transcript(sessions.lines(session))
             found = Conversation(session, lambda: self._talk(session, visitor), transcript)
             self._forget()
@@ -122,10 +125,11 @@ class Conversations:
     def _talk(self, session: str, visitor: str) -> "ChatSession":
         from agent.chat import ChatSession
 
-        with closing(Sessions(self._workspace)) as sessions:
+        with closing(Sessions(self.workspace)) as sessions:
             sessions.claim(session, visitor)
-        workflows = JobWorkflows(self._workspace)
-        talk = ChatSession(self._llm(visitor), self._workspace, session, workflows, ask_above=self._settings.ask_above)
+        limited = (lambda request: allowed(request, self)) if self.users else None
+        workflows = JobWorkflows(self.workspace, limited)
+        talk = ChatSession(self._llm(visitor), self.workspace, session, workflows, ask_above=self._settings.ask_above)
         step = talk.interrupted()
         if step and (job := self._job(step)):
             workflows.take_up(job.id)
@@ -142,7 +146,7 @@ class Conversations:
         from agent.llm import choose
 
         planner = choose("offline", self._settings)  # it only looks
-        with closing(ChatSession(planner, self._workspace, conversation.session)) as talk:
+        with closing(ChatSession(planner, self.workspace, conversation.session)) as talk:
             asked, step = talk.pending(), talk.interrupted()
             if step and (self._job(step) or self._finished(step)):
                 conversation.go_on()
@@ -154,12 +158,12 @@ class Conversations:
     def _finished(self, step: Begun) -> bool:
         from tools.catalog import finished_since
 
-        return finished_since(step.name, step.arguments, step.time.replace(microsecond=0), self._workspace) is not None
+        return finished_since(step.name, step.arguments, step.time.replace(microsecond=0), self.workspace) is not None
 
     def _job(self, step: Begun) -> Job | None:
         """The job of a step whose process has gone, as long as it is not over."""
         from tools.catalog import request_of
 
         request = request_of(step.name, step.arguments)
-        jobs = [] if request is None else listed(self._workspace)
+        jobs = [] if request is None else listed(self.workspace)
         return next((job for job in jobs if not job.over and job.request == request and job.created >= step.time), None)

@@ -43,7 +43,7 @@ class Page:
     def of(cls, settings: Settings, workspace: Workspace, users: tuple[str, ...] = ()) -> "Page":
         """The page in English; `dataclasses.replace` gives it another language."""
         preferences = Preferences(workspace)
-        conversations = Conversations(settings, workspace, bool(users), preferences)
+        conversations = Conversations(settings, workspace, users, preferences)
         return cls(settings, workspace, conversations, preferences, users)
 
     def say(self, key: str, **values: object) -> str:

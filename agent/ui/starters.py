@@ -5,7 +5,6 @@ from collections.abc import Callable
 from analyzers.records import Kind, Run
 from tools.workspace import Workspace
 
-NEWEST = 50  # runs that are looked at
 _NEXT: tuple[tuple[Kind, tuple[str, ...]], ...] = (  # the furthest that the home has counts
     ("compression", ("compare", "report", "export")),
     ("plan", ("compress", "why", "report")),
@@ -21,10 +20,8 @@ def starters(workspace: Workspace, say: Callable[..., str]) -> list[str]:
     Raises:
         StorageError: the home cannot be read.
     """
-    runs = workspace.runs.list(status="done", limit=NEWEST)
     for kind, names in _NEXT:
-        run = next((run for run in runs if run.kind == kind), None)
-        if run:
+        for run in workspace.runs.list(status="done", kind=kind, limit=1):
             return [say(f"chat.start_{name}", run=run.id, other=_source(run)) for name in names] + [
                 say("chat.start_whole")
             ]

@@ -6,26 +6,12 @@ from typing import Any, Literal
 
 from pydantic import SerializeAsAny, model_validator
 
-from analyzers.records import (
-    AnalyzeRequest,
-    CompressRequest,
-    EvaluateRequest,
-    PlanRequest,
-    Record,
-    Request,
-    TrainRequest,
-    now,
-)
-from analyzers.requests import ExportRequest
+from analyzers.records import Record, Request, now
+from analyzers.requests import REQUESTS
 
 Status = Literal["queued", "running", "done", "failed", "cancelled", "orphaned"]
 ENDED: tuple[Status, ...] = ("done", "failed", "cancelled", "orphaned")
 RESUMABLE = ("train", "compress")  # workflows that are told to go on; the others take up what they find by themselves
-
-REQUESTS: dict[str, type[Request]] = {
-    request.verb: request
-    for request in (TrainRequest, AnalyzeRequest, PlanRequest, CompressRequest, EvaluateRequest, ExportRequest)
-}
 
 
 class Process(Record):

@@ -1,5 +1,6 @@
 """`tools.workflows` with each workflow in a process of its own: stands for that module where a chat or a page is not to wait."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,12 @@ class JobWorkflows:
 
     Args:
         workspace: jobs that died there are found at once.
+        allowed: raises for a request that whoever calls may not make; None: all may be made.
     """
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, allowed: Callable[[Request], None] | None = None) -> None:
         look(workspace)
+        self._allowed = allowed
         self._under_way: str | None = None
 
     def take_up(self, job_id: str) -> None:
@@ -64,6 +67,8 @@ class JobWorkflows:
             LayerwiseError: the error that ended it, of its own class; Cancelled if it was cancelled, here or elsewhere.
         """
         progress.check()
+        if self._allowed:
+            self._allowed(request)
         job = self._started(request, workspace) or submit(request, workspace, resume=resume)
         try:
             job = follow(job.id, workspace, progress)

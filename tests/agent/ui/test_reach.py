@@ -6,8 +6,10 @@ import pytest
 
 from agent.settings import Settings
 from agent.ui.page import Page
-from agent.ui.reach import data_reference, model_reference
+from agent.ui.reach import allowed, data_reference, model_reference
 from analyzers.errors import UnknownData, UsageError
+from analyzers.records import CompressRequest, Request, TrainRequest
+from analyzers.requests import ExportRequest
 
 
 @pytest.fixture
@@ -54,3 +56,27 @@ def test_a_visitor_names_what_lies_in_the_home_or_where_the_server_was_started(
     assert model_reference("demo:minilm", visited) == "demo:minilm"
     with pytest.raises(UnknownData, match="no file"):
         data_reference("csv:nowhere.csv", visited)
+
+
+def test_no_way_around_by_another_field_of_a_request(
+    outside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    secret = str(outside / "secret.csv")
+    requests: list[Request] = [
+        TrainRequest(model="demo:minilm", data=f"csv:{secret}"),
+        TrainRequest(model="small", data="demo:amazon", from_scratch=secret),
+        CompressRequest(plan="plan-4c4c4c", heal_data=(f"csv:{secret}",)),
+        ExportRequest(model="demo:smollm2", format="hf", output=str(outside / "new")),
+    ]
+    for request in requests:
+        with pytest.raises(UsageError, match="outside of what this page may read"):
+            allowed(request, page(tmp_path / "home", "ann"))
+        allowed(request, page(tmp_path / "home"))
+
+
+def test_a_refusal_does_not_tell_what_lies_beside_the_file(outside: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as refused:
+        data_reference(f"csv:{outside / 'secrets.csv'}", page(tmp_path / "home", "ann"))
+    assert "secret.csv" not in str(refused.value)
