@@ -24,6 +24,7 @@ HELP = {
     "learning_rate": "Highest learning rate of the schedule.",
     "max_tokens": "Longer texts are cut.",
     "patience": "Epochs without progress on the select split before it stops.",
+    "mixed_precision": "Multiply matrices in bfloat16 while training: auto (where the hardware does), bf16 or no.",
     "from_scratch": "Train a new encoder from this small configuration (YAML) instead.",
     "methods": "Importance methods, separated by commas; main: six of them, all: every one; see: layerwise methods.",
     "samples": "Examples to measure on; analyze also takes auto: until the order of the layers stays.",

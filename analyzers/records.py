@@ -28,6 +28,7 @@ from analyzers.measured import Quantization as Quantization
 from analyzers.measured import Record as Record
 from analyzers.measured import Split as Split
 from analyzers.measured import Verification as Verification
+from analyzers.mixed_precision import MixedPrecision
 
 Kind = Literal["train", "analysis", "plan", "compression", "evaluation", "export"]
 Status = Literal["running", "done", "failed", "cancelled"]
@@ -296,6 +297,7 @@ class TrainRequest(Request):
     learning_rate: float = Field(default=1e-4, gt=0)
     max_tokens: int = Field(default=128, ge=8)
     patience: int = Field(default=2, ge=1)
+    mixed_precision: MixedPrecision = "auto"
     from_scratch: str | None = None  # path of a small configuration (YAML)
 
 
@@ -364,6 +366,7 @@ class CompressRequest(Request):
     heal_minutes: float | None = Field(default=None, gt=0)
     heal_data: tuple[str, ...] = Field(default=())  # data references whose texts are learned from without labels
     heal_weights: Literal["importance", "uniform"] = "importance"  # of the layers in the distance of hidden states
+    mixed_precision: MixedPrecision = "auto"  # of healing
     quantize: str = "none"  # or one of analyzers.compression.quantization
     export: Literal["hf"] = "hf"
 

@@ -22,6 +22,7 @@ from analyzers.datasets.splits import Splits
 from analyzers.errors import Cancelled, DamagedRecord, NotFinite, StorageError, UsageError
 from analyzers.evaluation import losses_of, outcome
 from analyzers.layers import LayeredModel
+from analyzers.mixed_precision import mixed
 from analyzers.progress import Progress
 from analyzers.random_states import random_states, seed_all, set_random_states
 from analyzers.records import TrainEpoch, TrainRequest, TrainResult
@@ -223,8 +224,9 @@ class _Training:
 
     def _step(self, batch: Batch) -> float:
         self.model.train()
-        losses = self.task.losses(self.model, batch.to(self.layered.device))  # (batch,)
-        loss = losses.mean()
+        with mixed(self.settings.mixed_precision, self.layered.device):
+            losses = self.task.losses(self.model, batch.to(self.layered.device))  # (batch,)
+            loss = losses.mean()
         self._check_finite(loss, "loss", batch)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), _CLIP)

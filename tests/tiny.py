@@ -96,17 +96,17 @@ def windows(count: int = 6, tokens: int = 8, batch_size: int = 4, seed: int = 0)
     ]
 
 
-def bert(layers: int = 3, labels: int = 2, dropout: float = 0.0) -> Any:
+def bert(layers: int = 3, labels: int = 2, dropout: float = 0.0, width: int = 8, inner: int = 12) -> Any:
     """Its weights are large enough for every layer to matter."""
     from transformers import BertConfig, BertForSequenceClassification
 
     torch.manual_seed(0)
     config = BertConfig(
         vocab_size=VOCABULARY,
-        hidden_size=8,
+        hidden_size=width,
         num_hidden_layers=layers,
         num_attention_heads=2,
-        intermediate_size=12,
+        intermediate_size=inner,
         max_position_embeddings=16,
         initializer_range=0.4,
         hidden_dropout_prob=dropout,

@@ -51,6 +51,7 @@ _DESCRIPTIONS = {
     "learning_rate": "peak of the one-cycle schedule",
     "max_tokens": "texts are cut after so many tokens",
     "patience": "epochs without a better model before training stops",
+    "mixed_precision": "matrices multiplied in bfloat16 while training; leave at auto",
     "from_scratch": "path of a YAML file with a small configuration: train a new encoder instead of fine-tuning",
     "methods": "ids of importance methods; main stands for six of them, all for every one",
     "samples": "examples to measure on; to analyze, auto: as many as it takes until the order of the layers stays",

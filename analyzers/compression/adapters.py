@@ -99,6 +99,8 @@ def four_bits(model: Any) -> Iterator[None]:
             )
             packed.weight = bitsandbytes.nn.Params4bit(part.weight.detach(), requires_grad=False, quant_type="nf4")
             packed.bias = part.bias
+            # Where the processor multiplies bfloat16 it would be repacked at the first evaluation, in a form without gradients.
+            packed.support_avx512bf16_for_cpu = False
             model.set_submodule(name, packed.to(part.weight.device))
     model.is_loaded_in_4bit = True
     try:

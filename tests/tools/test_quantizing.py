@@ -1,6 +1,7 @@
 """Quantization from the plan to what is done with a quantized model afterwards."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,10 +76,9 @@ def test_alone(chain: Chain, workspace: Workspace):
     assert done.result.healing is None
     assert {m.subject for m in done.measurements} == {"dense", "predicted", "quantized", "quantized/dense"}
     refused(CompressRequest(plan=plan.id), workspace, BadTarget, plan.id, "nothing would change", "--quantize int8")
-    message = refused(
-        CompressRequest(plan=plan.id, quantize="nf4"), workspace, VerificationFailed, "on disk", "not kept"
+    refused(
+        CompressRequest(plan=plan.id, quantize="nf4"), workspace, ModelError, "a multiple of 64 inputs", "none, int8"
     )
-    assert "--quantize" in message, "the layers of this model are smaller than the tables of nf4"
     [failed] = workspace.runs.list(status="failed", kind="compression")
     assert left_in(workspace.runs.folder(failed.id)) == {"record.json"}
 
@@ -178,4 +178,25 @@ def test_a_model_that_cannot_be_run_is_not_kept(chain: Chain, workspace: Workspa
     refused(CompressRequest(plan=chain["plan"].id, heal="none"), workspace, VerificationFailed, "it was not kept")
     [failed] = workspace.runs.list(kind="compression")
     assert failed.status == "failed"
+    assert left_in(workspace.runs.folder(failed.id)) == {"record.json"}
+
+
+def test_a_model_that_takes_no_less_disk_is_not_kept(
+    chain: Chain, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+):
+    from analyzers.compression import cost
+
+    measured = cost.costs
+
+    def larger(folders: dict[str, Path], *given: Any) -> dict[str, cost.Cost]:
+        """A scale for each of very few weights, as this would be of a model whose layers are very small."""
+        for folder in folders.values():
+            (folder / "scales.safetensors").write_bytes(bytes(0 if folder.name == "dense" else 10**7))
+        return measured(folders, *given)
+
+    monkeypatch.setattr(cost, "costs", larger)
+    request = CompressRequest(plan=chain["plan"].id, heal="none", quantize="int8")
+    message = refused(request, workspace, VerificationFailed, "on disk", "it was not kept")
+    assert "--quantize" in message
+    [failed] = workspace.runs.list(kind="compression")
     assert left_in(workspace.runs.folder(failed.id)) == {"record.json"}

@@ -18,6 +18,7 @@ from analyzers.errors import BadTarget, NotFinite, StorageError, UnknownRun, Ver
 from analyzers.evaluation import kept_share, latency_measurements, losses_of, parameters, quality, shape
 from analyzers.generation import beginnings, compared, write
 from analyzers.layers import LayeredModel
+from analyzers.mixed_precision import settled
 from analyzers.progress import Progress
 from analyzers.records import (
     AnalysisResult,
@@ -68,7 +69,7 @@ def run(request: CompressRequest, workspace: Workspace, progress: Progress, resu
         data=parent.data,
         splits=inputs.splits.fingerprints,
         parents=[parent.id],
-        settings=inputs.settings,
+        settings=inputs.settings | {"mixed_precision": settled(request.mixed_precision, inputs.device)},
         device=str(inputs.device),
         again=again,
     ) as active:
@@ -132,14 +133,14 @@ def _compress(
         found += quality(task, after, final := "compressed", "test", request.seed)
         healing = _heal(request, plan, analysis, inputs, transfer, dense, pruned, active, limit, size, progress, resume)
     if healing and healing.best_epoch:
-        verified = save_verified(pruned, loaded.tokenizer, folder, probe, expected(pruned, probe))
+        verified = save_verified(pruned, loaded.tokenizer, folder, probe)
         after = losses_of(LayeredModel(pruned, least=1), task, test, progress)
         found += quality(task, after, final := "healed", "test", request.seed)
     if request.quantize != PLAIN:
         progress.say(f"storing the weights as {request.quantize}, and opening the model in a new process")
         finished = quantized(pruned, request.quantize, folder)
         quantization = describe(finished, request.quantize)
-        verified = save_verified(finished, loaded.tokenizer, folder, probe, expected(finished, probe))
+        verified = save_verified(finished, loaded.tokenizer, folder, probe)
         after = losses_of(LayeredModel(finished, least=1), task, test, progress)
         found += quality(task, after, final := "quantized", "test", request.seed)
 
@@ -271,6 +272,7 @@ def _heal(
         learning_rate=rate or 1.0,  # a strategy without one does not train
         max_tokens=limit,
         patience=epochs,
+        mixed_precision=request.mixed_precision,
         seed=request.seed,
     )
     case = Case(

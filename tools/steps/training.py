@@ -8,6 +8,7 @@ from analyzers.compression.export import save
 from analyzers.datasets.splits import split
 from analyzers.evaluation import losses_of, parameters, quality
 from analyzers.layers import LayeredModel
+from analyzers.mixed_precision import settled
 from analyzers.models import Loaded
 from analyzers.progress import Progress
 from analyzers.records import Run, TrainRequest
@@ -32,7 +33,7 @@ def run(request: TrainRequest, workspace: Workspace, progress: Progress, resume:
         data=request.data,
         splits=splits.fingerprints,
         parents=inputs.parents,
-        settings=inputs.settings,
+        settings=inputs.settings | {"mixed_precision": settled(request.mixed_precision, inputs.device)},
         device=str(inputs.device),
         again=again,
     ) as active:

@@ -27,9 +27,11 @@ class Precision(Protocol):
     """The names that the module of a precision has."""
 
     LIBRARY: str  # the distribution that quantizes, and that opens what was quantized
+    LAYERS: str  # whose weights it stores
 
-    def config(self) -> Any:
-        """The configuration that `from_pretrained` of transformers quantizes by."""
+    def config(self, model: Any) -> Any:
+        """The configuration that `from_pretrained` of transformers quantizes this model by."""
+        ...
 
     def tried(self, layer: nn.Linear) -> nn.Module:
         """The layer at this precision, made by the library alone; whatever it raises says that it cannot."""
@@ -141,7 +143,7 @@ def quantized(model: Any, name: str, near: Path) -> Any:
         model.save_pretrained(work)
         small, report = type(model).from_pretrained(
             work,
-            quantization_config=form.config(),
+            quantization_config=form.config(model),
             dtype=torch.float32,
             device_map={"": device},
             output_loading_info=True,
@@ -153,8 +155,8 @@ def quantized(model: Any, name: str, near: Path) -> Any:
         )
     if not share(small, name):
         raise ModelError(
-            f"{type(model).__name__} has no weights that {form.LIBRARY} stores as {name}: only torch's linear layers can "
-            f"be; choose one of: {', '.join(other for other in [PLAIN, *names()] if other != name)}"
+            f"{type(model).__name__} has no weights that {form.LIBRARY} stores as {name}: only those of {form.LAYERS} "
+            f"can be; choose one of: {', '.join(other for other in [PLAIN, *names()] if other != name)}"
         )
     return small.eval()
 

@@ -9,9 +9,10 @@ from typing import Any
 from torch import nn
 
 LIBRARY = "torchao"
+LAYERS = "torch's linear layers"
 
 
-def config() -> Any:
+def config(model: Any) -> Any:  # noqa: ARG001 - the same for each
     from transformers import TorchAoConfig
 
     return TorchAoConfig(_scheme())

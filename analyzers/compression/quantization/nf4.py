@@ -9,12 +9,20 @@ import torch
 from torch import nn
 
 LIBRARY = "bitsandbytes"
+# What the library packs together where a processor multiplies bfloat16; it fails there on a rest. The same layers are left
+# out elsewhere, since a model is opened on other machines than the one that it was made on.
+OUTPUTS, INPUTS = 32, 64
+LAYERS = f"torch's linear layers with a multiple of {INPUTS} inputs and of {OUTPUTS} outputs"
 
 
-def config() -> Any:
+def config(model: Any) -> Any:
     from transformers import BitsAndBytesConfig
+    from transformers.quantizers.base import get_keys_to_not_convert
 
+    linear = {name: part for name, part in model.named_modules() if isinstance(part, nn.Linear)}
+    left = [name for name, part in linear.items() if part.out_features % OUTPUTS or part.in_features % INPUTS]
     return BitsAndBytesConfig(
+        llm_int8_skip_modules=[*get_keys_to_not_convert(model), *left],
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
