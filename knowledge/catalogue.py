@@ -15,7 +15,7 @@ from knowledge.describe import describe
 from knowledge.disk import Entry
 from knowledge.filters import FEWER_IS_BETTER, Condition, Filters
 
-LAYOUT = 3  # of the tables; another one is thrown away and built again
+LAYOUT = 4  # of the tables; another one is thrown away and built again
 # Subjects, what a run makes first. A plan makes nothing: what it promises counts before the model that it is made for.
 HANDED_OVER = ("quantized", "healed", "compressed", "exported", "planned", "predicted", "model", "dense")
 MANY = 2000  # runs; so many are sorted by time in a few ms
@@ -25,7 +25,7 @@ _TABLES = """
 CREATE TABLE runs (
     id TEXT PRIMARY KEY, stamp TEXT NOT NULL, digest TEXT NOT NULL, rev INTEGER NOT NULL, problem TEXT, kind TEXT,
     status TEXT, created REAL, model TEXT, base TEXT, data TEXT, command TEXT, pinned INTEGER NOT NULL);
-CREATE INDEX by_time ON runs (created, stamp);
+CREATE INDEX by_time ON runs (created, stamp, id);
 CREATE INDEX by_kind ON runs (kind, created, stamp);
 CREATE INDEX by_status ON runs (status, created, stamp);
 CREATE INDEX by_model ON runs (model, created, stamp);
@@ -81,7 +81,7 @@ class Catalogue:
             if layout == LAYOUT:
                 return False
             if layout or self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
-                raise sqlite3.DatabaseError(f"its layout is {layout}, that of another version")
+                raise sqlite3.DatabaseError(f"it is of another version of Layerwise, layout {layout}")
             for statement in _TABLES.split(";\n"):
                 self._db.execute(statement)
             self._db.execute(f"PRAGMA user_version = {LAYOUT}")

@@ -134,7 +134,7 @@ class Freshness:
             self._close()
             self._open, self._unsure = self._in_memory(str(problem)), True
         else:
-            self._notice(f"the catalogue of runs in {self._path} was damaged ({problem})")
+            self._notice(f"the catalogue of runs in {self._path} is of no use and will be built again ({problem})")
             self._discard()
 
     def _discard(self) -> None:
