@@ -20,7 +20,7 @@ Recipe = Callable[..., dict[str, Any]]
 SMALL = {
     "compression_sweep": ["epochs=1", "samples=8", "ratio=[2]", "heal=[none]"],
     "layer_study": ["epochs=1", "samples=8", "llms=[ollama:none]"],
-    "method_comparison": ["epochs=1", "samples=8", "seed=[0, 1]", "methods=[fisher, ablation]"],
+    "method_comparison": ["epochs=1", "samples=8", "seed=[0]", "methods=[fisher, ablation]"],
     "depth_exploration": ["epochs=1", "width=16", "heads=2", "vocabulary=300", "layers=[4, 8]"],
 }
 
