@@ -16,7 +16,7 @@ from agent.grounding.reading import Passage
 from agent.grounding.words import Cue, Dimension
 
 _DIRECT = re.compile(
-    r"[)）\]]?[\s*(（`]*(?:(?:of|for|by|in|on|with|under|at|per|the|its|their|a|an|this|that|all|test|more|each|的|在|个)[\s*]+|的|个)*",
+    r"[)）\]]?[\s*(（`]*(?:(?:of|for|by|in|on|with|under|at|per|the|its|their|a|an|this|that|all|test|more|each|layer|block|的|在|个)[\s*]+|的|个)*",
     re.IGNORECASE,
 )
 COUNTS = {
@@ -30,18 +30,22 @@ COUNTS = {
     "rank",
     "methods",
     "texts",
+    "batch_size",
+    "max_tokens",
 }  # whole numbers
 _WITH_UNIT = {"ms": {"latency_ms"}, "MB": {"disk_mb", "peak_memory_mb", "parameters"}}
 _JOINED = re.compile(
     r"\s*\**\s*(?:,|and|or|&|\+|/|、|，|和|与|及|vs\.?|versus|,\s*and)\s*\**\s*(?:by |the |layers? |第\s*)?",
     re.IGNORECASE,
 )
-_AGAINST = re.compile(rf"(?:{_JOINED.pattern}|\s*(?:against|compared with|对比?)\s*)", re.IGNORECASE)
+_AGAINST = re.compile(rf"(?: ?nats)?(?:{_JOINED.pattern}|\s*(?:against|compared with|对比?)\s*)", re.IGNORECASE)
 _VERSUS = re.compile(r"\d ?(?:%|ms|MB)?\)? (?:vs\.?|versus) *$", re.IGNORECASE)
 _BASE = re.compile(
     r"(?:(?:\b(?:of|as|than|over|against|with|to|vs\.?|versus)|fast as)(?: the| its| an?)?\s*\**|(?:保留了?|是|为|比|相对于?|相当于)\s*\**)$",
     re.IGNORECASE,
 )
+_OF = re.compile(r"\bof(?: the| its| an?)?\s*\**$", re.IGNORECASE)
+_PRONOUN = re.compile(r"[\s*]*(?:its?|they|their|this|that|它们?的?|其)(?![a-z])", re.IGNORECASE)
 
 
 class Bound(NamedTuple):
@@ -74,6 +78,12 @@ def bind(dimension: Dimension, token: Token, passage: Passage, passages: Sequenc
         beside = [*before[-1:], *after[:1]]  # "splits: 2104 train, 451 select, 455 test examples"
         if beside:
             return Bound(tuple(value for cue in beside for value in cue.values), False)
+    if dimension in ("texts", "split") and in_clause_before and in_clause_after:
+        # "1.8 times with batches and 1.4 times with a single text"
+        other = next((each for each in passage.tokens if in_clause_before[-1].end <= each.start < token.start), None)
+        in_clause_before = [] if other else in_clause_before
+    if _PRONOUN.match(passage.text) and not before and any(_cues(dimension, passages[each]) for each in passage.above):
+        after = []  # "It has 0.88; ablation is second" goes on with what the sentence before is about
     for found, near in (
         (direct, True),
         (in_clause_before[-1:], True),
@@ -85,12 +95,16 @@ def bind(dimension: Dimension, token: Token, passage: Passage, passages: Sequenc
         if found:
             return Bound(_group(found[0], here, passage), near)
     for above in passage.above:
-        inherited = [cue for cue in passages[above].cues if cue.dimension == dimension and not cue.forward]
+        inherited = _cues(dimension, passages[above])
         if inherited and passage.cell:  # all that a head of a row or column names
             return Bound(tuple(value for cue in inherited for value in cue.values), True)
         if inherited:
             return Bound(tuple(value for cue in inherited for value in cue.values), False)
     return None
+
+
+def _cues(dimension: Dimension, passage: Passage) -> list[Cue]:
+    return [cue for cue in passage.cues if cue.dimension == dimension and not cue.forward]
 
 
 def clause_of(token: Token, passage: Passage) -> tuple[int, int]:
@@ -136,12 +150,16 @@ def cited_runs(token: Token, passage: Passage, passages: Sequence[Passage]) -> s
     return {str(cue.values[0]) for cue in bracketed or line or anywhere}
 
 
-def right_sides(passage: Passage, of_dense: bool = True) -> bool:
+def right_sides(passage: Passage, token: Token, of_dense: bool = True) -> bool:
     """Whether two different models are compared; with `of_dense` also whether the second is the dense one."""
     sides: tuple[list[Cue], list[Cue]] = ([], [])
+    start, end = clause_of(token, passage)
     for cue in passage.cues:
         if cue.dimension == "subject" and not cue.forward and not set(cue.values) <= set(ASIDE):
-            sides[bool(_BASE.search(passage.text[: cue.start]))].append(cue)
+            ahead = passage.text[: cue.start]
+            if _OF.search(ahead) and not start <= cue.start < end:
+                continue  # "the latency of the healed model is ..., the speedup ...": nothing is compared with it
+            sides[bool(_BASE.search(ahead))].append(cue)
     compared, base = sides
     if of_dense and any("dense" not in cue.values for cue in base):
         return False
@@ -201,8 +219,13 @@ def _paired(cues: Sequence[Cue], token: Token, passage: Passage) -> Cue | None:
     if not before:
         return None
     run = _numbers_in_a_row(numbers, token, passage)
-    compared = re.search(r"[:：]\s*\**$", passage.text[: run[0].start])  # "A is more than B: 3 against 2"
-    among = before if compared else _enumerated(before[-1], before, passage)
+    ahead = passage.text[: run[0].start]
+    among = _enumerated(before[-1], before, passage)
+    if re.search(r"[:：]\s*\**$", ahead):  # "A is more than B: 3 against 2"
+        among = before
+    if re.search(r"[(（]\s*\**$", ahead) and cues[0].dimension in ("method", "layer"):  # "A is more than B (3 vs 2)"
+        named = list({cue.values: cue for cue in before}.values())
+        among = named if len(named) == len(run) else among
     single = [each for cue in among for each in _parts(cue)]
     if len(single) < 2 or len(run) != len(single) or run[0].start < single[-1].end:
         return None

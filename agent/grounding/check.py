@@ -196,7 +196,11 @@ def _name(token: Token, passage: Passage, passages: Sequence[Passage]) -> Bound 
         return Bound((f"layers_{said}",), True)
     if bound and "examples" in bound.values and "throughput" in all_of("name", passage, passages):  # texts each second
         return Bound((*bound.values, "throughput"), bound.near)
-    if _MANY_OF.match(passage.text[token.end :]) and not (bound and bound.near and "layers" not in bound.values):
+    if (
+        not token.unit
+        and _MANY_OF.match(passage.text[token.end :])
+        and not (bound and bound.near and "layers" not in bound.values)
+    ):
         return Bound(("layers_removed", "layers_kept"), True)
     if bound and bound.values == ("rank",) and not bound.near and token.low:
         return None  # what has an interval is measured; the rank that is named stands behind it
@@ -270,7 +274,7 @@ def _reasons(claim: Claim, fact: Fact) -> Iterator[bool]:
     elif _RATIO.search(passage.text[: claim.token.start]) and not fact.ratio and claim.token.unit not in TIMES:
         yield fact.name == "speedup"
     elif fact.ratio:
-        yield right_sides(passage)
+        yield right_sides(passage, claim.token)
         if claim.token.unit not in TIMES and fact.name != "speedup":
             around = [passage, *(passages[above] for above in passage.above if passage.cell)]
             yield any(pattern("kept").search(each.text) for each in around)

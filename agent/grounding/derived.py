@@ -168,7 +168,7 @@ def _named_both(claim: "Claim", first: Fact, second: Fact) -> bool:
     if differing == ["methods"] and first.name != "score" and len(first.methods) == len(second.methods) == 1:
         near = {first.methods[0], second.methods[0]} <= all_of("method", claim.passage, claim.passages)
         return near and (claim.layer is None or first.layer in (None, *claim.layer.values))
-    if differing != ["subject"] or not right_sides(claim.passage, of_dense=False):
+    if differing != ["subject"] or not right_sides(claim.passage, claim.token, of_dense=False):
         return False
     subjects = {first.subject, second.subject}
     if subjects == {"alternative", "dense"}:

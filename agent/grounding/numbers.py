@@ -31,6 +31,7 @@ _BRACKET = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 _RANGE = re.compile(rf"(?<![\w.,-]){_BETWEEN}", re.IGNORECASE | re.ASCII)
+_DASHED = re.compile(r"[\d.]+\.\d+ ?(?:%|ms|MB)?[–~～][\d.]+\.\d+ ?(?:%|ms|MB|×|x)?", re.IGNORECASE)  # 87.0–92.3 %
 _RANGE_BEFORE = re.compile(
     r"(?:between|intervals?|\bCIs?\b|range[sd]?(?: from)?|区间|介于|范围)(?:[^\d.;。；]{0,60})(?<!epochs )(?<!layers )$",
     re.IGNORECASE,
@@ -84,6 +85,7 @@ _RANKED = re.compile(
     re.IGNORECASE,
 )
 _SHARED_UNIT = re.compile(r"\s*(?:→|->|vs\.?|versus)\s*\d[\d.,]*\s?(?P<unit>%|ms\b|MB\b)")  # "89.9 → 82.8 %"
+_OF_POINTS = re.compile(r" of (?:those|these|the|its|their) (?:\w+ )?points\b", re.IGNORECASE)
 _IT = re.compile(r"\b(?:rank|put|plac|consider|rat|giv)\w* (?P<it>it)\b", re.IGNORECASE)
 _HEDGES = (
     ("under", r"(?:\b(?:nearly|almost|(?:just )?under|(?:less|fewer|lower) than|below|at most|not quite|up to)|接近|将近|不到|不足|低于|近)"),
@@ -143,7 +145,8 @@ def tokens(text: str, cell: bool = False) -> Iterator[Token]:
     for match in (*_BRACKET.finditer(free), *_RANGE.finditer(free)):
         bracketed = match.re is _BRACKET
         whole = cell and free.strip() == match[0].strip()  # of a column of intervals
-        if bracketed or whole or _RANGE_BEFORE.search(free[: match.start()]):
+        dashed = _DASHED.fullmatch(match[0]) and match["unit"] is not None
+        if bracketed or whole or dashed or _RANGE_BEFORE.search(free[: match.start()]):
             taken = any(each.start <= match.start("low") < each.end for each in ranges)
             if taken or match["first"] not in (None, match["unit"]) or _float(match["low"]) > _float(match["high"]):
                 continue
@@ -164,6 +167,7 @@ def _digits(text: str) -> Iterator[Token]:
         unit = (match["unit"] or "").lower()
         shared = _SHARED_UNIT.match(text, match.end()) if not unit and "." in match["number"] else None
         unit = shared["unit"].lower() if shared else unit
+        unit = "points" if not unit and _OF_POINTS.match(text, match.end()) else unit
         end = match.end("unit") if match["unit"] else match.end("number")
         hedge = _hedge(text, match.start(), end)
         yield Token(

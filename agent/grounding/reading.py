@@ -26,6 +26,7 @@ _SENTENCE = re.compile(r"(?<=[.!?])(?<!vs\.)(?<!e\.g\.)(?<!i\.e\.)(?<!approx\.)\
 _CLAUSE = re.compile(r"[;；，]|,(?!\d)|\s(?:while|whereas|but)\s|。|(?<=[\d%)\]BMs]) [-–—]+ ")
 
 
+_INTERVALS = re.compile(r"\bCI\b|interval|\brange\b|±|区间", re.IGNORECASE)
 _LAYER_HEAD = re.compile(r"[\s*]*(?:layer(?: index| number| #)?|层|层号|层索引)[\s*]*", re.IGNORECASE)
 _ITEM = re.compile(
     r"\s*(?:and |or |和)?[-+−]?\d+(?:\.\d+)?(?!\.?\d) ?(?:%|ms|MB|nats|x|×)?\s*(?:[,;.，；。]|$|\band\b)"
@@ -91,6 +92,7 @@ def _blank_quotes(answer: str, facts: Facts) -> str:
 def _layout(text: str) -> Iterator[tuple[int, int, tuple[int, ...], bool, int | None]]:
     """Start, end, what stands above, whether it is a cell, and its number in a list, of each sentence and each cell of a table."""
     header: list[int | None] = []
+    intervals: set[int] = set()  # columns that hold those of the column before
     lead: list[int] = []  # the sentences of the last line that introduces what follows it
     before: list[int] = []  # sentences of this paragraph
     count = position = 0
@@ -111,11 +113,16 @@ def _layout(text: str) -> Iterator[tuple[int, int, tuple[int, ...], bool, int | 
                 filled = bool(line[first : last - 1].strip())
                 if filled:
                     heads = [row[0] if row else None, header[len(row)] if len(row) < len(header) else None]
+                    if header and len(row) in intervals:  # of what stands to the left
+                        heads.append(header[len(row) - 1])
                     above = tuple(each for each in heads if each is not None)
                     yield start + first, start + last - 1, above, True, None
                 row.append(count if filled else None)
                 count += filled
-            header = header or row
+            if not header:
+                header = row
+                columns = bare.strip("|").split("|")
+                intervals = {i for i, each in enumerate(columns) if i and _INTERVALS.search(each)}
             continue
         header = []
         bullet = bool(_BULLET.match(line))
