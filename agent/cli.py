@@ -190,13 +190,16 @@ def opinion(session: Session, run_id: str, llms: tuple[str, ...]) -> None:
     show_default=True,
     help="Steps that take long or delete: ask first, approve all of them, or none.",
 )
+@click.option(
+    "--processes", is_flag=True, help="Each workflow as a job (layerwise jobs), which goes on when the chat is closed."
+)
 @common
-def chat(session: Session, llm: str | None, name: str | None, once: str | None, approve: Any) -> None:
+def chat(session: Session, llm: str | None, name: str | None, once: str | None, approve: Any, processes: bool) -> None:
     """Talk about layers; offline needs no language model."""
     settings = session.settings  # first: it silences the libraries that the next line imports
     from agent.repl import chat as converse
 
-    code = converse(settings, session.workspace, llm or settings.llm, name, once, session.as_json, approve)
+    code = converse(settings, session.workspace, llm or settings.llm, name, once, session.as_json, approve, processes)
     click.get_current_context().exit(code)
 
 

@@ -31,6 +31,8 @@ from agent.quiet import output_kept_for_results
 from agent.settings import Settings
 from agent.terminal import TerminalProgress
 from analyzers.errors import Cancelled, UsageError
+from tools.catalog import request_of
+from tools.jobs import JobWorkflows, under_way
 from tools.workspace import Workspace
 
 DONE, FAILED, CANCELLED = 0, 1, Cancelled.exit_code
@@ -45,6 +47,7 @@ def chat(
     once: str | None,
     as_json: bool,
     approve: Mode = "ask",
+    processes: bool = False,
 ) -> int:
     """Talk until the end of the input, or answer one message.
 
@@ -56,6 +59,7 @@ def chat(
         once: the only message; None reads messages from standard input.
         as_json: print one JSON document; needs `once`.
         approve: ask before steps that take long or delete, approve all of them, or none.
+        processes: each workflow is a job, which goes on when this process ends.
 
     Returns:
         The exit code: 0 answered, 1 a step failed, was refused or, with `once`, waits for approval; 3 stopped by the user.
@@ -68,14 +72,26 @@ def chat(
         raise UsageError("--json prints one document, so it needs one message: --once TEXT")
     chosen = choose(llm, settings)
     with _output() as out:
-        talk = ChatSession(chosen, workspace, session, approve=approve, ask_above=settings.ask_above)
+        jobs = JobWorkflows(workspace) if processes else None
+        talk = ChatSession(chosen, workspace, session, jobs, approve, settings.ask_above)
         try:
+            if jobs:
+                _take_up(talk, jobs, workspace)
             _say(f"language model: {chosen.why}")
             if once is not None:
                 return _Turn(talk, out).answer(once, as_json, told_how=True)
             return _converse(talk, out)
         finally:
             talk.close()
+
+
+def _take_up(talk: ChatSession, jobs: JobWorkflows, workspace: Workspace) -> None:
+    """Let the step that the last process left follow its job, if that still runs."""
+    step = talk.interrupted()
+    request = request_of(step.name, step.arguments) if step else None
+    if step and request and (job := under_way(request, step.time, workspace)):
+        jobs.take_up(job.id)
+        _say(f'{job.id} is still at work on what was asked; say "continue" to follow it')
 
 
 def _converse(talk: ChatSession, out: TextIO) -> int:

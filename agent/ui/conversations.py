@@ -12,7 +12,7 @@ from agent.ui.reach import allowed
 from agent.ui.transcript import Transcript
 from analyzers.errors import UsageError
 from analyzers.run_ids import new_id
-from tools.jobs import Job, JobWorkflows, listed
+from tools.jobs import Job, JobWorkflows, under_way
 from tools.workspace import Workspace
 
 if TYPE_CHECKING:  # the libraries of a conversation load longer than the page may take
@@ -165,5 +165,4 @@ class Conversations:
         from tools.catalog import request_of
 
         request = request_of(step.name, step.arguments)
-        jobs = [] if request is None else listed(self.workspace)
-        return next((job for job in jobs if not job.over and job.request == request and job.created >= step.time), None)
+        return under_way(request, step.time, self.workspace) if request else None

@@ -321,7 +321,7 @@ def test_chat_is_passed_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     result = call("chat", "--llm", "offline", "--once", "hello", "--session", "monday", "--json")
     assert result.exit_code == 3
     settings, workspace, *rest = asked[0]
-    assert rest == ["offline", "monday", "hello", True, "ask"]
+    assert rest == ["offline", "monday", "hello", True, "ask", False]
     assert workspace.home == settings.home == tmp_path / "home"
     call("chat")
     assert asked[1][2:] == ("auto", None, None, False, "ask")

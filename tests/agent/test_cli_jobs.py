@@ -3,16 +3,21 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from agent import repl
 from agent.chat import ChatSession
 from agent.cli import main
 from agent.events import Answer, Stopped, ToolFinished, ToolNote, ToolProgress
 from agent.llm import LanguageModel
 from agent.planner import Planner
+from agent.sessions import Begun
+from analyzers.progress import Progress
+from analyzers.records import TrainRequest, now
 from tests.agent.scripted import Scripted
 from tests.fake_jobs import noted, until
 from tests.tools.jobs.conftest import job_store
@@ -118,3 +123,38 @@ def test_to_stop_a_chat_cancels_its_job(chat: Callable[[Any], ChatSession], job_
     assert any(isinstance(event, ToolNote) and event.text.startswith("threads ") for event in events)
     [job] = job_store.list()
     assert (job.status, session._run(str(job.run)).status) == ("cancelled", "cancelled")
+
+
+def test_the_terminal_chat_runs_its_workflows_in_jobs_where_it_is_told_to(job_store: JobStore):
+    words = [
+        "chat",
+        "--llm",
+        "offline",
+        "--approve",
+        "all",
+        "--json",
+        "--once",
+        "Train minilm on the Amazon demo reviews",
+    ]
+    done = json.loads(call(*words, "--processes").stdout)
+    [job] = job_store.list()
+    assert (job.workflow, job.status) == ("train", "done")
+    assert job.run in done["run_ids"]
+
+
+def test_a_step_whose_chat_died_follows_its_job(
+    job_store: JobStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    workspace = Workspace(home=tmp_path / "home", cache=tmp_path / "cache")
+    data = f"steps=20 pause=0.05 ledger={tmp_path / 'ledger'}"
+    request = TrainRequest(model="fake", data=data)
+    since = now()
+    job = control.submit(request, workspace)
+    step = Begun(call="1", name="train_model", arguments={"model": "fake", "data": data}, time=since)
+    jobs = JobWorkflows(workspace)
+    repl._take_up(SimpleNamespace(interrupted=lambda: step), jobs, workspace)
+    assert f'{job.id} is still at work on what was asked; say "continue" to follow it' in capsys.readouterr().err
+    assert jobs.train(request, workspace, Progress()).id == job_store.get(job.id).run
+    assert [each.id for each in job_store.list()] == [job.id], "no second one was started"
+    repl._take_up(SimpleNamespace(interrupted=lambda: step), jobs, workspace)
+    assert capsys.readouterr().err == "", "it is over"

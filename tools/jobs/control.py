@@ -3,6 +3,7 @@
 import os
 import time
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,13 @@ def show(job_id: str, workspace: Workspace) -> Job:
     """
     look(workspace)
     return _seen(JobStore(workspace.home).get(job_id))
+
+
+def under_way(request: Request, since: datetime, workspace: Workspace) -> Job | None:
+    """The job of this request that was submitted since then and is not over."""
+    return next(
+        (job for job in listed(workspace) if not job.over and job.request == request and job.created >= since), None
+    )
 
 
 def follow(job_id: str, workspace: Workspace, progress: Progress) -> Job:
