@@ -324,7 +324,7 @@ def test_chat_is_passed_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     assert rest == ["offline", "monday", "hello", True, "ask", False]
     assert workspace.home == settings.home == tmp_path / "home"
     call("chat")
-    assert asked[1][2:] == ("auto", None, None, False, "ask")
+    assert asked[1][2:] == ("auto", None, None, False, "ask", False)
 
 
 HEAVY = ("torch", "transformers", "chromadb", "gradio", "plotly", "pandas", "langchain", "sklearn", "shap", "numpy")
