@@ -14,7 +14,7 @@ $(READY): constraints.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,mcp,onnx,quantize]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,mcp,onnx,quantize,ray]'
 	@touch $@
 
 # The main job as one conversation with the built-in planner; everything it makes lies in the folder demo/.

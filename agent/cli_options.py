@@ -17,6 +17,8 @@ from analyzers.records import Request
 
 Wanted = TypeVar("Wanted", bound=Request)
 VERBS = ("train", "analyze", "plan", "compress", "evaluate", "export")  # that have a request
+COMPUTING = ("train", "analyze", "plan", "compress", "evaluate", "batch", "reproduce")  # on an engine
+ENGINE = "Where it computes (LAYERWISE_ENGINE): this process, or a Ray cluster; ray alone starts one on this machine."
 
 HELP = {
     "epochs": "Rounds through the train split at most.",
@@ -134,6 +136,7 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
 
     def with_session(context: click.Context, /, *, as_json: bool, seed: int, home: Path | None, **fields: Any) -> Any:
         session = Session(home, as_json)
+        session.engine = fields.pop("engine", None)
         top = context.parent is None or context.parent.parent is None  # `runs export` is another verb than `export`
         if top and context.command.name in VERBS:
             fields["seed"] = seed
@@ -146,6 +149,8 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
     with_session.__name__ = command.__name__
     with_session.__doc__ = command.__doc__
     wrapped = click.pass_context(with_session)
+    if command.__name__ in COMPUTING:
+        wrapped = click.option("--engine", metavar="local|ray|ray:ADDRESS", help=ENGINE)(wrapped)
     if command.__name__ in VERBS:
         wrapped = click.option(
             "--job", "as_job", is_flag=True, help="Start it in a process of its own, and return at once."

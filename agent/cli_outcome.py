@@ -28,6 +28,7 @@ class Session:
         self._home = home
         self.as_json = as_json
         self.as_job = False  # a workflow is to run in a process of its own
+        self.engine: str | None = None  # where workflows compute; None: as the settings say
 
     @cached_property
     def settings(self) -> "Settings":
@@ -39,7 +40,10 @@ class Session:
 
     @cached_property
     def workspace(self) -> "Workspace":
-        return self.settings.workspace()
+        from tools.engines import check_engine
+
+        found = self.settings.workspace()
+        return found.model_copy(update={"engine": check_engine(self.engine or found.engine)})
 
     @cached_property
     def progress(self) -> "Progress":

@@ -22,6 +22,7 @@ class Settings(BaseSettings):
     threads: int | None = Field(default=None, ge=1)  # None: as many as torch takes by itself
     chroma_url: str | None = None  # a Chroma server for the search index; None: inside the home
     workers: int = Field(default=1, ge=1)  # jobs that may run at once; each takes its share of the threads
+    engine: str = "local"  # where workflows compute: local, ray, ray:HOST:PORT or ray:auto
     llm: str = "auto"
     ollama_base_url: str = "http://127.0.0.1:11434"
     openai_base_url: str | None = None
@@ -39,6 +40,7 @@ class Settings(BaseSettings):
             threads=self.threads,
             chroma_url=self.chroma_url or None,
             workers=self.workers,
+            engine=self.engine,
         )
 
 

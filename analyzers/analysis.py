@@ -13,8 +13,9 @@ from analyzers.coalitions import Coalitions
 from analyzers.consensus import agreement, consensus, order_of
 from analyzers.datasets import Example
 from analyzers.datasets.splits import Splits
-from analyzers.errors import Cancelled, LayerwiseError, ModelError, StorageError, UsageError
+from analyzers.errors import Cancelled, EngineFailed, LayerwiseError, ModelError, StorageError, UsageError
 from analyzers.estimate import Expected, expect
+from analyzers.executor import Executor
 from analyzers.fidelity import measure_fidelity
 from analyzers.importance import Method, choose
 from analyzers.importance.engine import Engine
@@ -36,6 +37,7 @@ def analyze_splits(
     progress: Progress,
     journal: Journal | None = None,
     tell: Callable[[Expected], None] | None = None,
+    executor: Executor | None = None,
 ) -> AnalysisResult:
     """What `analyze` gives on as many examples of the splits as the request says.
 
@@ -62,6 +64,7 @@ def analyze_splits(
         journal,
         until_steady=until_steady,
         tell=tell,
+        executor=executor,
     )
 
 
@@ -76,6 +79,7 @@ def analyze(
     *,
     until_steady: bool = False,
     tell: Callable[[Expected], None] | None = None,
+    executor: Executor | None = None,
 ) -> AnalysisResult:
     """Score every layer with every method, then measure which method to believe.
 
@@ -90,6 +94,7 @@ def analyze(
         journal: keeps what is finished; what an earlier call kept there is not computed again.
         until_steady: there are more samples, and the methods that cost much for each example read all of each too.
         tell: told what time and memory it will take, on the first sample, before it starts.
+        executor: computes methods and passes over batches.
 
     Raises:
         UnknownMethod: a name that no method has.
@@ -99,7 +104,7 @@ def analyze(
     """
     chosen = choose(methods)
     layered = LayeredModel(loaded.model)
-    journal, diagnostics = journal or Journal(), dict[str, float]()
+    journal, executor, diagnostics = journal or Journal(), executor or Executor(), dict[str, float]()
     engines: Iterator[Engine] = (
         Engine(
             layered,
@@ -111,10 +116,12 @@ def analyze(
             diagnostics,
             journal.part(f"sample-{number}"),
             whole=until_steady,
+            executor=executor,
         )
         for number, batches in enumerate(calibrations)
     )
-    coalitions = Coalitions(layered, loaded.task, spread(held_out, ROWS[loaded.task.name].curves), journal, "held-out")
+    curves = spread(held_out, ROWS[loaded.task.name].curves)
+    coalitions = Coalitions(layered, loaded.task, curves, journal, "held-out", executor)
     if tell is not None:
         first = next(engines)
         _tell(tell, first, chosen, coalitions)
@@ -162,12 +169,13 @@ def _scored(chosen: Sequence[Method], engines: Iterable[Engine], progress: Progr
     found, left = _Scored(), list(chosen)
     for engine in engines:
         engine.wanted = tuple(reducer for method in left for reducer in method.reducers)
-        for method in sorted(left, key=lambda each: not each.early):
+        begun = engine.begin(left)  # they are waited for last: what others need of this process fills the time
+        for method in sorted(left, key=lambda each: (each.id in begun, not each.early)):
             found.scores.pop(method.id, None)
             found.failed.pop(method.id, None)
             try:
                 found.scores[method.id] = engine.score(method)
-            except (Cancelled, StorageError, OSError):  # what the journal raises is of the disk, not of a method
+            except (Cancelled, StorageError, OSError, EngineFailed):  # of the disk or a cluster, not of a method
                 raise
             except LayerwiseError as problem:
                 found.failed[method.id] = problem

@@ -6,15 +6,15 @@ are walked like a prefix tree: what two sets have in common before they part is 
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import chain, combinations, pairwise
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from analyzers.errors import NotFinite
+from analyzers.executor import Executor
 from analyzers.journal import Journal
 from analyzers.layers import LayeredModel, frozen
 from analyzers.progress import Progress
@@ -32,6 +32,14 @@ class Losses:
     hit: np.ndarray
 
 
+@dataclass(frozen=True)
+class Share:
+    """Sets to be measured on one batch, sorted so that those with a common beginning stand together."""
+
+    batch: Batch
+    sets: list[Kept]
+
+
 class Coalitions:
     """Measures sets of kept layers on fixed batches, and remembers what it measured."""
 
@@ -42,6 +50,7 @@ class Coalitions:
         batches: Sequence[Batch],
         journal: Journal | None = None,
         name: str = "sets",
+        executor: Executor | None = None,
     ) -> None:
         """
         Args:
@@ -50,6 +59,7 @@ class Coalitions:
             batches: rows are numbered from 0 by their `indices`.
             journal: keeps what each batch gave, so that a killed computation goes on; holds what an earlier one kept.
             name: tells these batches from others in the same journal.
+            executor: computes the losses.
         """
         self.layered = layered
         self.task = task
@@ -62,6 +72,7 @@ class Coalitions:
         # sees the same at each of its steps, and decides the same.
         self._recalled: dict[tuple[Kept, int], np.ndarray] = {}
         self._rows = 0
+        self._executor = executor or Executor()
         self._journal, self._name, self._pieces = journal or Journal(), name, 0
         self._recall()
 
@@ -131,12 +142,24 @@ class Coalitions:
         new = sorted(set(sets) - self._measured.keys(), key=self._skip_first)
         if new:
             progress = progress or Progress()
-            with frozen(self.layered.model):  # with dropout no two measurements would be of the same model
-                for number in progress.track(numbers, len(numbers), step):
-                    left = [kept for kept in new if (kept, number) not in self._parts]
-                    self._rows += len(left) * len(self.batches[number])
-                    self._measure_on(number, self.batches[number], self._again(number, left), progress)
+            shares = {
+                number: self._shares(number, new, -(-self._executor.workers // len(numbers))) for number in numbers
+            }
+            found = self._executor.map(
+                measured, (self.layered, self.task), chain.from_iterable(shares.values()), progress
+            )
+            for number in progress.track(numbers, len(numbers), step):
+                for share in shares[number]:
+                    self._take(number, share.sets, next(found))
         return new
+
+    def _shares(self, number: int, new: list[Kept], most: int) -> list[Share]:
+        """What this batch has not seen, in at most so many parts: in one it is the least work, in several it is sooner there."""
+        left = [kept for kept in new if (kept, number) not in self._parts]
+        self._rows += len(left) * len(self.batches[number])
+        sets = self._again(number, left)
+        size = max(1, -(-len(sets) // most))
+        return [Share(self.batches[number], sets[start : start + size]) for start in range(0, len(sets), size)]
 
     def _again(self, number: int, sets: list[Kept]) -> list[Kept]:
         """Take what an earlier computation found; the sets that it did not measure on this batch."""
@@ -150,17 +173,8 @@ class Coalitions:
             return float(self._measured[kept].loss[rows].mean())
         return float(np.concatenate([self._parts[kept, number][0] for number in numbers]).mean())
 
-    def _measure_on(self, number: int, batch: Batch, sets: list[Kept], progress: Progress) -> None:
-        if not sets:
-            return
-        on_device = batch.to(self.layered.device)
-
-        def walked(rows: slice) -> np.ndarray:
-            part = on_device.rows(rows.start, rows.stop)
-            return np.stack([torch.stack(scores).double().cpu().numpy() for scores in self._walk(part, sets)])
-
-        parts = self.layered.room.passed(len(batch), batch.tokens, walked, progress)  # each (sets, 3, rows)
-        found = np.concatenate(parts, axis=2)
+    def _take(self, number: int, sets: list[Kept], found: np.ndarray) -> None:
+        """Remember and keep what a batch gave; `found` is (sets, 3, rows)."""
         self._parts.update({(kept, number): part for kept, part in zip(sets, found, strict=True)})
         masks = np.array([self._skip_first(kept) for kept in sets])
         self._journal.keep(f"{self._name}-{self._pieces:06d}", masks=masks, batch=np.array(number), found=found)
@@ -185,27 +199,7 @@ class Coalitions:
     def _skip_first(self, kept: Kept) -> tuple[bool, ...]:
         # Sets that skip a layer come before those that keep it: a hidden state is then needed by fewer later sets, and
         # ablation of all layers holds one hidden state, not one for each layer.
-        return tuple(layer in kept for layer in range(len(self.layered)))
-
-    @torch.no_grad()
-    def _walk(self, batch: Batch, sets: Sequence[Kept]) -> Iterable[tuple[Tensor, Tensor, Tensor]]:
-        """Scores of each set on one batch. `branches` holds the hidden states at which later sets part from this one."""
-        paths = [self._skip_first(kept) for kept in sets]
-        shared = [common_prefix(a, b) for a, b in pairwise(paths)]  # with the next set
-        branches: dict[int, Tensor] = {}
-        for row, kept in enumerate(sets):
-            common = shared[row - 1] if row else 0
-            branches = {depth: hidden for depth, hidden in branches.items() if depth <= common}
-            start = max(branches, default=0)
-            wanted = {depth for depth in _falling_minima(shared[row:]) if depth > start}
-            skip = {layer for layer in range(start, len(paths[row])) if layer not in kept}
-            with self.layered.skipping(skip), self._from(start, branches), self.layered.watching_inputs(wanted) as seen:
-                scores = self.task.scores(self.layered.model, batch)
-            branches.update(seen)
-            yield scores
-
-    def _from(self, start: int, branches: dict[int, Tensor]) -> AbstractContextManager[None]:
-        return self.layered.replaying(start, branches[start] if start else torch.empty(0))
+        return _path(kept, len(self.layered))
 
     def _check(self, kept: Kept, loss: np.ndarray) -> None:
         if kept == self.everything and not np.isfinite(loss).all():
@@ -228,6 +222,48 @@ class Coalitions:
         with frozen(self.layered.model), self.layered.capturing(see):
             self.task.run(self.layered.model, batch.to(self.layered.device))
         return f"layer {broken[0]} is the first to give such numbers" if broken else "all layers give finite numbers"
+
+
+def measured(layered: LayeredModel, task: Task, share: Share, progress: Progress) -> np.ndarray:
+    """Scores of each set on a batch: (sets, 3, rows).
+
+    Raises:
+        ModelError: a single example does not fit into memory.
+    """
+    on_device = share.batch.to(layered.device)
+
+    def walked(rows: slice) -> np.ndarray:
+        part = on_device.rows(rows.start, rows.stop)
+        return np.stack(
+            [torch.stack(scores).double().cpu().numpy() for scores in _walk(layered, task, part, share.sets)]
+        )
+
+    with frozen(layered.model):  # with dropout no two measurements would be of the same model
+        parts = layered.room.passed(len(share.batch), share.batch.tokens, walked, progress)  # each (sets, 3, rows)
+    return np.concatenate(parts, axis=2)
+
+
+@torch.no_grad()
+def _walk(layered: LayeredModel, task: Task, batch: Batch, sets: Sequence[Kept]) -> Iterable[tuple[Tensor, ...]]:
+    """Scores of each set on one batch. `branches` holds the hidden states at which later sets part from this one."""
+    paths = [_path(kept, len(layered)) for kept in sets]
+    shared = [common_prefix(a, b) for a, b in pairwise(paths)]  # with the next set
+    branches: dict[int, Tensor] = {}
+    for row, kept in enumerate(sets):
+        common = shared[row - 1] if row else 0
+        branches = {depth: hidden for depth, hidden in branches.items() if depth <= common}
+        start = max(branches, default=0)
+        wanted = {depth for depth in _falling_minima(shared[row:]) if depth > start}
+        skip = {layer for layer in range(start, len(paths[row])) if layer not in kept}
+        replaying = layered.replaying(start, branches[start] if start else torch.empty(0))
+        with layered.skipping(skip), replaying, layered.watching_inputs(wanted) as seen:
+            scores = task.scores(layered.model, batch)
+        branches.update(seen)
+        yield scores
+
+
+def _path(kept: Kept, layers: int) -> tuple[bool, ...]:
+    return tuple(layer in kept for layer in range(layers))
 
 
 def subsets(layers: int, least: int = 0) -> list[Kept]:

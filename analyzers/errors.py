@@ -18,6 +18,7 @@ LayerwiseError                 exit code 1
 │   ├── NoBlocks               no stack of repeated blocks was found
 │   └── NotFinite              a loss or a score was NaN or infinite
 ├── NotEnoughMemory            a job would not fit into the memory that is free
+├── EngineFailed               a cluster cannot be reached or used, or a worker of it died
 ├── AssetUnavailable           a download did not arrive or is not what it should be
 ├── StorageError               the disk is full or not writable
 │   └── DamagedRecord          a record or an artifact is not what was written
@@ -84,6 +85,9 @@ class NotFinite(ModelError): ...
 
 
 class NotEnoughMemory(LayerwiseError): ...
+
+
+class EngineFailed(LayerwiseError): ...
 
 
 class AssetUnavailable(LayerwiseError): ...

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from analyzers.coalitions import Coalitions, Losses
+from analyzers.executor import Executor
 from analyzers.layers import LayeredModel
 from analyzers.progress import Progress
 from analyzers.records import Estimate, Measurement, Outcome
@@ -18,9 +19,15 @@ from analyzers.weights import parameter_count
 UNITS = {"accuracy": "", "f1": "", "loss": "nats", "perplexity": ""}
 
 
-def losses_of(layered: LayeredModel, task: Task, batches: Sequence[Batch], progress: Progress | None = None) -> Losses:
+def losses_of(
+    layered: LayeredModel,
+    task: Task,
+    batches: Sequence[Batch],
+    progress: Progress | None = None,
+    executor: Executor | None = None,
+) -> Losses:
     """Per-example losses of the whole model."""
-    coalitions = Coalitions(layered, task, batches)
+    coalitions = Coalitions(layered, task, batches, executor=executor)
     return coalitions.measure([coalitions.everything], progress, "evaluating")[0]
 
 

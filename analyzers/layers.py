@@ -39,7 +39,7 @@ class LayeredModel:
         Raises:
             NoBlocks: no stack was found.
         """
-        self.model = model
+        self.model, self._least = model, least
         self.blocks: list[Block] = find_blocks(model, least)
         if not self.blocks:
             raise NoBlocks(_why_none(model))
@@ -51,6 +51,10 @@ class LayeredModel:
         ] = {}  # what a block returns beside its hidden states, where it is known
         # What the earlier stacks gave when the input of a block was watched; forgotten with that input.
         self._earlier: MutableMapping[Tensor, dict[int, Tensor]] = WeakTensorKeyDictionary()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # All else follows from the model, and what was remembered of past forward passes is of no use elsewhere.
+        return type(self), (self.model, self._least)
 
     def __len__(self) -> int:
         return len(self.blocks)

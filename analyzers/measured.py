@@ -61,6 +61,7 @@ class Environment(Record):
     cpu: str
     cores: int
     device: str
+    engine: str = "local"  # or "ray, 2 workers"; it changes no number but those of time
     versions: dict[str, str]
 
 

@@ -50,6 +50,7 @@ class SubLayers(LayeredModel):
             ModelError: parts of its blocks cannot be left out alone.
         """
         super().__init__(model)
+        self._probe = probe
         self.whole = LayeredModel(model)
         self.whole.room = self.room
         found = _find(self.whole, probe)
@@ -63,6 +64,9 @@ class SubLayers(LayeredModel):
                 self.blocks.append(part)
         self._block_of = [block for block, group in enumerate(self.groups) for _ in group]
         self._check(probe)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.model, self._probe)
 
     @contextmanager
     def skipping(self, skip: set[int] | frozenset[int]) -> Iterator[None]:

@@ -6,26 +6,27 @@ epoch so far) and `tensorboard/`. The first two are replaced whole or not at all
 
 import pickle
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from analyzers.checkpoint import fitted, load_fitted, replace_whole, save_tensors, whole_or_not
 from analyzers.datasets.splits import Splits
-from analyzers.errors import Cancelled, DamagedRecord, NotFinite, StorageError, UsageError
+from analyzers.errors import Cancelled, DamagedRecord, NotFinite, UsageError
 from analyzers.evaluation import losses_of, outcome
 from analyzers.layers import LayeredModel
 from analyzers.mixed_precision import mixed
 from analyzers.progress import Progress
 from analyzers.random_states import random_states, seed_all, set_random_states
 from analyzers.records import TrainEpoch, TrainRequest, TrainResult
+from analyzers.replicas import Replicas
 from analyzers.schedule import batch_order, joined, one_cycle
 from analyzers.tasks import Batch, Task
 from analyzers.weights import parameter_count
@@ -65,6 +66,7 @@ def train(
     resume: bool = False,
     minutes: float | None = None,
     spent: float = 0.0,
+    replicas: Replicas | None = None,
 ) -> TrainResult:
     """Fit the model on the train split; on return it has the weights of the epoch that was best on the select split.
 
@@ -83,6 +85,7 @@ def train(
         minutes: end after so long, the last look at the select split included, wherever in an epoch that is; the
             learning rate comes down by then. The time of a run that is taken up goes on where it was.
         spent: seconds of that time that were gone before.
+        replicas: the other processes of this training, which all do the same on their rows; only where the epochs end it.
 
     Only parameters that require a gradient are fitted, kept and saved: a frozen base stays as it is.
 
@@ -94,10 +97,21 @@ def train(
         NoBlocks: the model has no stack of layers.
         Cancelled: the user stopped it; the state is saved.
     """
-    with _storage(folder):
+    with whole_or_not(folder):
         folder.mkdir(parents=True, exist_ok=True)
         limit = None if minutes is None else 60 * minutes
-        return _Training(model, task, tokenizer, splits, settings, folder, progress, limit, spent).run(resume)
+        alone = replicas or Replicas()
+        return _Training(model, task, tokenizer, splits, settings, folder, progress, limit, spent, alone).run(resume)
+
+
+def load_best(model: Any, folder: Path) -> None:
+    """Give a model the weights of the best epoch of the training in this folder.
+
+    Raises:
+        StorageError: they cannot be read.
+    """
+    with whole_or_not(folder):
+        load_fitted(model, load_file(folder / BEST, device=str(next(model.parameters()).device)))
 
 
 def discard_state(folder: Path) -> None:
@@ -126,6 +140,7 @@ class _Training:
         progress: Progress,
         seconds: float | None,
         spent: float,
+        replicas: Replicas,
     ) -> None:
         self.layered = LayeredModel(model, least=1)
         self.model, self.task, self.tokenizer = model, task, tokenizer
@@ -136,6 +151,7 @@ class _Training:
         self.select = task.batches(splits.select, tokenizer, settings.batch_size, limit)
         self.steps = -(-len(self.rows) // settings.batch_size)  # of one epoch
         self.optimizer = torch.optim.AdamW(_parameter_groups(model), lr=settings.learning_rate, fused=True)
+        self.replicas = replicas
         self.limit = seconds  # None: the epochs end it
         self.at = Position(seconds=spent)
         self.looking = 0.0  # seconds that the last look at the select split took
@@ -147,7 +163,7 @@ class _Training:
 
     def run(self, resume: bool) -> TrainResult:
         seed_all(self.settings.seed)
-        if not (resume and self._restore()):
+        if not (resume and self._restore()) and self.replicas.leads:
             discard_state(self.folder)
         if not self.at.done:
             try:
@@ -157,7 +173,8 @@ class _Training:
                 raise
             finally:
                 self.model.eval()
-        _load(self.model, load_file(self.folder / BEST, device=str(self.layered.device)))
+        if self.replicas.leads:  # the others may be here before the file is
+            load_best(self.model, self.folder)
         return TrainResult(
             task=self.task.name,
             metric=self.task.metric,
@@ -170,13 +187,11 @@ class _Training:
         )
 
     def _fit(self) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
         before = (self.at.epoch - 1) * self.steps + self.at.step
         remaining = self.settings.epochs * self.steps - before
         again = before + 1 if before else None  # events from this step on are of work that was lost
         self.lap = time.monotonic()
-        with SummaryWriter(self.folder / "tensorboard", purge_step=again, flush_secs=FLUSH_EVERY) as board:
+        with self._board(again) as board:
             if self._ended():  # stopped after the last batch of an epoch, before it was finished
                 self._finish_epoch(board)
             for batch in self.progress.track(self._batches(), remaining, "training"):
@@ -189,6 +204,13 @@ class _Training:
                     self._finish_epoch(board)
                 elif time.monotonic() - self.saved > SAVE_EVERY:
                     self._save()
+
+    def _board(self, again: int | None) -> Any:
+        from torch.utils.tensorboard import SummaryWriter
+
+        if not self.replicas.leads:
+            return nullcontext(_NoBoard())
+        return SummaryWriter(self.folder / "tensorboard", purge_step=again, flush_secs=FLUSH_EVERY)
 
     def _batches(self) -> Iterator[Batch]:
         """The batches that are still to be done. Their order follows from seed and epoch alone."""
@@ -224,18 +246,23 @@ class _Training:
 
     def _step(self, batch: Batch) -> float:
         self.model.train()
-        with mixed(self.settings.mixed_precision, self.layered.device):
-            losses = self.task.losses(self.model, batch.to(self.layered.device))  # (batch,)
-            loss = losses.mean()
+        rows, share = self.replicas.rows(len(batch))
+        part = batch if share == 1.0 else batch.rows(rows.start, rows.stop)
+        precision = mixed(self.settings.mixed_precision, self.layered.device)
+        with precision, self.replicas.drawing(rows, len(batch)):
+            mine = self.task.losses(self.model, part.to(self.layered.device))  # (rows,)
+        losses = self.replicas.gathered(mine.detach(), rows, len(batch))  # (batch,)
+        loss = losses.mean()
         self._check_finite(loss, "loss", batch)
-        loss.backward()
+        (mine.mean() * share).backward()
+        self.replicas.add_up(self.model.parameters())
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), _CLIP)
         self._check_finite(norm, "norm of the gradient", batch)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.at.step += 1
         self.at.rows += len(batch)
-        self.at.loss += float(losses.detach().sum())
+        self.at.loss += float(losses.sum())
         self.at.seconds += self._lap()
         self.schedule.step()
         return loss.item()
@@ -250,7 +277,11 @@ class _Training:
 
     def _finish_epoch(self, board: Any) -> None:
         self.model.eval()
-        found = outcome(self.task, losses_of(self.layered, self.task, self.select), self.settings.seed)
+        found = outcome(
+            self.task,
+            losses_of(self.layered, self.task, self.select, executor=self.replicas.executor),
+            self.settings.seed,
+        )
         self.looking = self._lap()
         epoch = TrainEpoch(
             epoch=self.at.epoch,
@@ -260,7 +291,8 @@ class _Training:
         )
         if not self.at.best_epoch or self._better(epoch, self.at.epochs[self.at.best_epoch - 1]):
             self.at.best_epoch = epoch.epoch
-            _replace_whole(self.folder / BEST, lambda path: save_file(_fitted(self.model), path))
+            if self.replicas.leads:
+                replace_whole(self.folder / BEST, lambda path: save_file(fitted(self.model), path))
         self.at = replace(
             self.at, epoch=epoch.epoch + 1, step=0, rows=0, loss=0.0, seconds=0.0, epochs=[*self.at.epochs, epoch]
         )
@@ -289,16 +321,18 @@ class _Training:
         return {"settings": self.settings.model_dump(mode="json"), "splits": hashes}
 
     def _save(self) -> None:
+        if not self.replicas.leads:
+            return
         state = {
             "belongs_to": self._belongs_to(),
             "position": vars(self.at) | {"epochs": [epoch.model_dump() for epoch in self.at.epochs]},
-            "model": _fitted(self.model),
+            "model": fitted(self.model),
             "looking": self.looking,
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "random": random_states(),
         }
-        _replace_whole(self.folder / STATE, lambda path: _save_tensors(state, path))
+        replace_whole(self.folder / STATE, lambda path: save_tensors(state, path))
         self.saved = time.monotonic()
 
     def _restore(self) -> bool:
@@ -310,7 +344,7 @@ class _Training:
             state = torch.load(path, map_location="cpu", weights_only=True)
             mine = state["belongs_to"] == self._belongs_to()
             if mine:
-                _load(self.model, state["model"])
+                load_fitted(self.model, state["model"])
                 self.looking = state["looking"]
                 self.optimizer.load_state_dict(state["optimizer"])
                 self.schedule.load_state_dict(state["schedule"])
@@ -333,7 +367,10 @@ class _Training:
         return True
 
 
-# --- parameters, files --------------------------------------------------------------------------------------
+class _NoBoard:
+    """Takes the curves of a process that writes none."""
+
+    def add_scalar(self, name: str, value: float, step: int) -> None: ...
 
 
 def _parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
@@ -343,46 +380,3 @@ def _parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
         {"params": [parameter for parameter in trained if parameter.ndim >= 2], "weight_decay": _WEIGHT_DECAY},
         {"params": [parameter for parameter in trained if parameter.ndim < 2], "weight_decay": 0.0},
     ]
-
-
-def _replace_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Write beside the file, then take its place: whoever reads sees the old file or the new one."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        write(partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _fitted(model: nn.Module) -> dict[str, Tensor]:
-    """What training changes: parameters that require a gradient, and buffers such as running means."""
-    kept = model.state_dict().keys()
-    found: dict[str, Tensor] = {name: each for name, each in model.named_parameters() if each.requires_grad}
-    found |= {name: each for name, each in model.named_buffers() if name in kept}
-    return {name: each.detach().contiguous() for name, each in found.items()}
-
-
-def _load(model: nn.Module, fitted: dict[str, Tensor]) -> None:
-    if fitted.keys() != _fitted(model).keys():
-        raise KeyError("weights of another model")
-    model.load_state_dict(fitted, strict=False)
-
-
-def _save_tensors(state: dict[str, Any], path: Path) -> None:
-    try:
-        with path.open("wb") as file:  # through a file of Python's own, a full disk is an OSError
-            torch.save(state, file)
-    except RuntimeError as error:  # unless the archive is closed upon it
-        raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
-
-
-@contextmanager
-def _storage(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise StorageError(
-            f"cannot write to {folder}: {reason}; make room and go on with the same command and --resume"
-        ) from error

@@ -13,8 +13,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     The longest pieces come first, the `real` ones and the chain: no worker is then left waiting for one at the end.
     """
     for item in items:
-        item.add_marker(pytest.mark.xdist_group("chain" if _looks(item) else str(item.path)))
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
     items.sort(key=lambda item: (item.get_closest_marker("real") is None, not _looks(item)))
+
+
+def _group(item: pytest.Item) -> str:
+    if {"cluster", "free_cluster"} & set(getattr(item, "fixturenames", ())):  # one Ray cluster, not one for each file
+        return "cluster"
+    return "chain" if _looks(item) else str(item.path)
 
 
 def _looks(item: pytest.Item) -> bool:

@@ -68,7 +68,11 @@ def _seconds(request: Request, home: Home) -> Forecast:
     if minutes:
         return Forecast(value=60.0 * minutes, n=0, runs=(), basis="the minutes that were asked for", at_least=True)
     _, rule = RULES[type(request)]
-    own = [run for run in _alike(request, home) if run.environment.cpu == home.cpu]
+    own = [
+        run
+        for run in _alike(request, home)
+        if run.environment.cpu == home.cpu and run.environment.engine.partition(",")[0] == home.engine
+    ]
     if not own:
         raise Missing(ELSEWHERE)
     return _scaled(request, home, rule, own, lambda run: run.seconds)

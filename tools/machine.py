@@ -11,7 +11,7 @@ from analyzers.records import Environment
 PACKAGES = ("torch", "transformers", "captum", "shap", "scikit-learn", "scipy", "numpy", "tokenizers", "layerwise")
 
 
-def environment(device: str) -> Environment:
+def environment(device: str, engine: str = "local") -> Environment:
     """Where the numbers of a run were measured."""
     return Environment(
         python=platform.python_version(),
@@ -19,6 +19,7 @@ def environment(device: str) -> Environment:
         cpu=cpu(),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         device=device,
+        engine=engine,
         versions={package: version(package) for package in PACKAGES},
     )
 

@@ -48,6 +48,7 @@ def recording(
     settings: dict[str, Any],
     device: str,
     again: Run | None = None,
+    engine: str = "local",
 ) -> Iterator[Recording]:
     """Record a run: "running" when it starts, then "done", "failed" or "cancelled"; the error goes on to the caller.
 
@@ -63,7 +64,7 @@ def recording(
         splits=splits,
         settings=request.model_dump(mode="json") | settings,
         seed=request.seed,
-        environment=environment(device),
+        environment=environment(device, engine),
         parents=parents,
         command=request.command(),
         foretold=again.foretold if again and again.foretold else forecast(request, workspace),

@@ -31,7 +31,7 @@ NEWEST = 300  # runs that are looked at: each is read from its file, and a step 
 FAR = 8.0  # times more or less work: fixed costs then decide, and a ratio says nothing
 # Why there is no value. The wording of other languages is in prompts/answers.*.j2, by these sentences.
 NO_RUN = "no such step has finished on this home yet"
-ELSEWHERE = "the earlier runs were made on another machine"
+ELSEWHERE = "the earlier runs were made on another machine or by another engine"
 OTHERS = "the earlier runs had other settings"
 TOO_FAR = f"the earlier runs were more than {FAR:g} times smaller or larger"
 NO_SIZE = "the size of the model is not known before it has been opened once"
@@ -58,6 +58,7 @@ class Home:
         self._store = workspace.runs
         self.runs = workspace.runs.list(status="done", limit=NEWEST)
         self.cpu = cpu()
+        self.engine = workspace.engine.partition(":")[0]
 
     def of(self, kind: Kind) -> list[Run]:
         return [run for run in self.runs if run.kind == kind]

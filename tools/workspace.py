@@ -25,6 +25,7 @@ class Workspace(BaseModel):
     threads: int | None = None  # None: as many as torch takes by itself
     chroma_url: str | None = None  # a Chroma server for the search index; None: inside the home
     workers: int = 1  # jobs that may run at once
+    engine: str = "local"  # where workflows compute: see tools.engines
     began: Callable[[Run], None] | None = Field(
         default=None, exclude=True, repr=False
     )  # told of each run that is recorded

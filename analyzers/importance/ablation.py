@@ -16,6 +16,7 @@ from analyzers.work import of_sets, tokens
     cost="1 forward pass of the later blocks for each layer",
     source="https://arxiv.org/abs/1905.10650",
     main=True,
+    sets=True,
     work=lambda engine: of_sets(_sets(engine), len(engine.layered), tokens(engine.batches)),
 )
 def ablation(engine: Engine) -> list[LayerScore]:

@@ -1,9 +1,9 @@
 """What the importance methods share: the model, the calibration examples, and passes that are made once for all methods."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,8 +11,9 @@ from torch import Tensor
 
 from analyzers.coalitions import Coalitions
 from analyzers.errors import NotFinite
+from analyzers.executor import Executor, Pending
 from analyzers.importance.gradients import GradientStatistics, per_example_gradients
-from analyzers.importance.registry import Method
+from analyzers.importance.registry import Method, choose
 from analyzers.journal import Journal
 from analyzers.layers import LayeredModel, frozen
 from analyzers.progress import Progress
@@ -21,6 +22,21 @@ from analyzers.samples import ROWS, Rows, spread
 from analyzers.statistics import mean_intervals
 from analyzers.sweep import Reducer, sweep
 from analyzers.tasks import Batch, Task
+
+
+class Found(NamedTuple):
+    """What a method gave."""
+
+    values: np.ndarray  # (examples, layers)
+    told: dict[str, float]  # diagnostics that it added
+
+
+class Asked(NamedTuple):
+    """One method, to be computed in another process."""
+
+    method: str
+    seed: int
+    whole: bool
 
 
 @dataclass
@@ -38,7 +54,9 @@ class Engine:
     values: dict[str, np.ndarray] = field(default_factory=dict)  # by method: (examples, layers)
     wanted: tuple[type[Reducer], ...] = ()  # what the methods of this analysis keep of the forward sweep
     whole: bool = False  # the methods that cost much for each example read all of them too
+    executor: Executor = field(default_factory=Executor)
     _reduced: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+    _begun: dict[str, Pending[Found]] = field(default_factory=dict)  # methods that are computed elsewhere
 
     def reduced(self, kind: type[Reducer]) -> dict[str, np.ndarray]:
         """What a reducer keeps of the forward sweep; the first call makes the sweep for all that are wanted."""
@@ -82,19 +100,30 @@ class Engine:
     @cached_property
     def coalitions(self) -> Coalitions:
         """Memoised losses of sets of kept layers on the calibration examples."""
-        return Coalitions(self.layered, self.task, self.batches, self.journal, "calibration")
+        return Coalitions(self.layered, self.task, self.batches, self.journal, "calibration", self.executor)
 
     @cached_property
     def game(self) -> Coalitions:
         """The same on fewer examples, for methods that measure hundreds of sets."""
         if self.examples <= self.rows.game:
             return self.coalitions
-        return Coalitions(self.layered, self.task, spread(self.batches, self.rows.game), self.journal, "game")
+        rows = spread(self.batches, self.rows.game)
+        return Coalitions(self.layered, self.task, rows, self.journal, "game", self.executor)
 
     @cached_property
     def gradients(self) -> GradientStatistics:
         """One gradient sweep: squared norms of per-example gradients of each block."""
-        return per_example_gradients(self.layered, self.task, self.batches, self.progress, self.journal)
+        return per_example_gradients(self.layered, self.task, self.batches, self.progress, self.journal, self.executor)
+
+    def begin(self, methods: Iterable[Method]) -> set[str]:
+        """Let methods that share no passes be computed elsewhere, if there is an elsewhere; which these are."""
+        for method in methods:
+            if self.executor.elsewhere and method.alone and self.journal.find(_piece(method.id)) is None:
+                asked = Asked(method.id, self.seed, self.whole)
+                shared = (self.layered, self.task, self.tokenizer, self.batches)
+                keep = partial(self._keep, method.id)
+                self._begun[method.id] = self.executor.submit(scored_alone, shared, asked, keep)
+        return set(self._begun)
 
     def score(self, method: Method) -> list[LayerScore]:
         """Scores by one method; those of an earlier, killed analysis are taken from the journal.
@@ -102,16 +131,22 @@ class Engine:
         Raises:
             LayerwiseError: what the method raises.
         """
-        piece = f"method-{method.id}"
-        if kept := self.journal.find(piece):
+        if kept := self.journal.find(_piece(method.id)):
             self.diagnostics.update(zip(kept["names"].tolist(), kept["numbers"].tolist(), strict=True))
             return self.scores(method.id, kept["values"])
+        if method.id in self._begun:
+            found = self._begun.pop(method.id).result(self.progress)
+            self.diagnostics.update(found.told)
+            return self.scores(method.id, found.values)
         before = dict(self.diagnostics)
         scores = method.score(self)
         told = {name: value for name, value in self.diagnostics.items() if before.get(name) != value}
-        names, numbers = np.array(list(told), dtype=str), np.array(list(told.values()), dtype=float)
-        self.journal.keep(piece, values=self.values[method.id], names=names, numbers=numbers)
+        self._keep(method.id, Found(self.values[method.id], told))
         return scores
+
+    def _keep(self, method: str, found: Found) -> None:
+        names, numbers = np.array(list(found.told), dtype=str), np.array(list(found.told.values()), dtype=float)
+        self.journal.keep(_piece(method), values=found.values, names=names, numbers=numbers)
 
     def scores(self, method: str, values: np.ndarray) -> list[LayerScore]:
         """Means over examples with their intervals.
@@ -136,3 +171,21 @@ class Engine:
             LayerScore(layer=layer, value=float(mean), low=float(low), high=float(high))
             for layer, (mean, low, high) in enumerate(zip(means, lows, highs, strict=True))
         ]
+
+
+def scored_alone(
+    layered: LayeredModel, task: Task, tokenizer: Any, batches: Sequence[Batch], asked: Asked, progress: Progress
+) -> Found:
+    """One method by itself, as another process computes it.
+
+    Raises:
+        LayerwiseError: what the method raises.
+    """
+    engine = Engine(layered, task, tokenizer, batches, asked.seed, progress, whole=asked.whole)
+    (method,) = choose((asked.method,))
+    engine.score(method)
+    return Found(engine.values[method.id], engine.diagnostics)
+
+
+def _piece(method: str) -> str:
+    return f"method-{method}"

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from transformers.pytorch_utils import Conv1D
 
+from analyzers.executor import Executor
 from analyzers.journal import Journal
 from analyzers.layers import LayeredModel, frozen
 from analyzers.progress import Progress
@@ -39,20 +40,35 @@ class _NotSeparable(Exception):
 
 
 def per_example_gradients(
-    layered: LayeredModel, task: Task, batches: Sequence[Batch], progress: Progress, journal: Journal | None = None
+    layered: LayeredModel,
+    task: Task,
+    batches: Sequence[Batch],
+    progress: Progress,
+    journal: Journal | None = None,
+    executor: Executor | None = None,
 ) -> GradientStatistics:
     """Gradient statistics of every example and block, in one sweep over the data; what each batch gave is kept."""
-    journal = journal or Journal()
+    journal, executor = journal or Journal(), executor or Executor()
     count = sum(len(batch) for batch in batches)
     found = np.zeros((2, count, len(layered)))
+    pieces = [journal.find(f"gradients-{number:06d}") for number in range(len(batches))]
+    left = [batch for batch, piece in zip(batches, pieces, strict=True) if piece is None]
     measure = quickest_way(layered, task, batches[0], progress)
+    fresh = executor.map(_of_batch, (layered, task), [(measure, batch) for batch in left], progress)
     for number, batch in enumerate(progress.track(batches, len(batches), "gradients of each example")):
-        piece = journal.find(f"gradients-{number:06d}")
+        piece = pieces[number]
         if piece is None:
-            piece = {"found": _in_parts(measure, layered, task, batch, progress).double().cpu().numpy()}
+            piece = {"found": next(fresh)}
             journal.keep(f"gradients-{number:06d}", **piece)
         found[:, batch.indices.numpy()] = piece["found"]
     return GradientStatistics(squared_norm=found[0], inner=found[1])
+
+
+def _of_batch(
+    layered: LayeredModel, task: Task, share: tuple[Callable[..., Tensor], Batch], progress: Progress
+) -> np.ndarray:
+    measure, batch = share
+    return _in_parts(measure, layered, task, batch, progress).double().cpu().numpy()
 
 
 def quickest_way(layered: LayeredModel, task: Task, batch: Batch, progress: Progress) -> Callable[..., Tensor]:

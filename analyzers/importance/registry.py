@@ -31,8 +31,14 @@ class Method:
     main: bool  # one of the six that an analysis uses where none are named
     reducers: tuple[type[Reducer], ...]  # what it keeps of the forward sweep that all methods share
     gradients: bool  # whether it reads the sweep of per-example gradients that all methods share
+    sets: bool  # whether it measures sets of layers, which methods share
     early: bool  # scored before others: it measures so many sets of layers that theirs are often among them
     work: "Callable[[Engine], Work]"  # what it asks of the model beside these sweeps
+
+    @property
+    def alone(self) -> bool:
+        """Whether another process can compute it without passes that other methods need too, but for one forward sweep."""
+        return not (self.gradients or self.sets)
 
 
 _METHODS: dict[str, Method] = {}
@@ -48,6 +54,7 @@ def importance_method(
     main: bool = False,
     reducers: tuple[type[Reducer], ...] = (),
     gradients: bool = False,
+    sets: bool = False,
     early: bool = False,
     work: "Callable[[Engine], Work]" = lambda engine: Work(),  # noqa: ARG005
 ) -> Callable[[Score], Score]:
@@ -59,7 +66,9 @@ def importance_method(
 
     def register(score: Score) -> Score:
         summary = (score.__doc__ or "").strip().splitlines()[0]
-        _METHODS[id] = Method(id, title, unit, cost, source, summary, score, main, reducers, gradients, early, work)
+        _METHODS[id] = Method(
+            id, title, unit, cost, source, summary, score, main, reducers, gradients, sets, early, work
+        )
         return score
 
     return register

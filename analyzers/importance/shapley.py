@@ -22,6 +22,7 @@ EVALUATIONS = 256  # sets asked for at the most; repeated ones cost nothing
     cost="about 256 sets of layers, measured once each",
     source="https://arxiv.org/abs/1705.07874",
     main=True,
+    sets=True,
     early=True,
     work=lambda engine: of_sets(_some_sets(engine), len(engine.layered), tokens(engine.game.batches)),
 )

@@ -123,7 +123,7 @@ def full() -> OSError:
 @pytest.mark.parametrize(
     ("target", "next_step"),
     [
-        ("analyzers.training._save_tensors", "--resume"),
+        ("analyzers.training.save_tensors", "--resume"),
         ("analyzers.compression.export._write", "finished runs are kept"),
         ("transformers.PreTrainedTokenizerFast.save_pretrained", "finished runs are kept"),
     ],
@@ -144,7 +144,7 @@ def test_disk_full_in_training(
     assert (resumed.id, resumed.status, resumed.error) == (failed.id, "done", None)
 
 
-@pytest.mark.parametrize("target", ["analyzers.compression.export._write", "analyzers.training._save_tensors"])
+@pytest.mark.parametrize("target", ["analyzers.compression.export._write", "analyzers.training.save_tensors"])
 def test_disk_full_in_compression(target: str, chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(verify, "in_fresh_process", opened_here)
     workspace, wanted = copied(chain, tmp_path, "train", "analyze", "plan"), requests(chain)["compress"]

@@ -11,6 +11,7 @@ from analyzers.errors import NotEnoughMemory, StorageError, UsageError
 from analyzers.progress import Progress
 from analyzers.records import Request, now
 from analyzers.run_ids import new_id
+from tools.engines import check_engine
 from tools.jobs import memory, processes
 from tools.jobs.ending import GONE, STOPPED, end, settle_jobs, start_next
 from tools.jobs.progress import Shown
@@ -52,6 +53,7 @@ def submit(request: Request, workspace: Workspace, *, resume: bool = False) -> J
         device=workspace.device,
         threads=_threads(workspace),
         workers=workspace.workers,
+        engine=check_engine(workspace.engine),
         needs_mb=memory.expected_mb(request, workspace, store.list(limit=50)),
         log=store.log(job_id).absolute(),
     )

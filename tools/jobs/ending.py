@@ -15,7 +15,14 @@ GONE = "its processes are gone: they were killed, or the machine stopped"
 
 
 def workspace_of(store: JobStore, job: Job) -> Workspace:
-    return Workspace(home=store.home, cache=job.cache, device=job.device, threads=job.threads, workers=job.workers)
+    return Workspace(
+        home=store.home,
+        cache=job.cache,
+        device=job.device,
+        threads=job.threads,
+        workers=job.workers,
+        engine=job.engine,
+    )
 
 
 def end(

@@ -1,6 +1,6 @@
 """The processes of jobs on this machine: starting one, whether it is alive, ending it with all that it started.
 
-An engine on other machines is these three functions and a place for a job to run.
+A job on a Ray cluster (`tools.cluster`) is such a process too: it leads the work, and the workers end with it.
 """
 
 import os

@@ -47,6 +47,7 @@ class Job(Record):
     cache: Path
     device: str
     threads: int | None
+    engine: str = "local"  # where it computes
     workers: int  # jobs that may run beside each other, this one among them
     needs_mb: float | None = None  # memory that it will take at least, as far as that was known
     attempt: int = 0  # how often it was started: what an earlier one still has to say is not meant for this one

@@ -12,7 +12,8 @@ from analyzers.progress import Progress
 from analyzers.records import AnalyzeRequest, Measurement, Run
 from analyzers.samples import ROWS
 from analyzers.storage import storage_errors
-from tools.inputs import fingerprint, open_inputs
+from tools.engines import Engine, engine_of
+from tools.inputs import Inputs, fingerprint, open_inputs
 from tools.recording import recording, unfinished
 from tools.wording import duration, size
 from tools.workspace import Workspace
@@ -21,6 +22,11 @@ from tools.workspace import Workspace
 def run(request: AnalyzeRequest, workspace: Workspace, progress: Progress) -> Run:
     choose(request.methods)  # a misspelt method is said before a model is loaded
     inputs = open_inputs(request.model, request.data, request.seed, workspace, progress)
+    with engine_of(workspace) as engine:
+        return _analyze(request, workspace, progress, inputs, engine)
+
+
+def _analyze(request: AnalyzeRequest, workspace: Workspace, progress: Progress, inputs: Inputs, engine: Engine) -> Run:
     samples = request.samples or ROWS[inputs.loaded.task.name].calibration
     with recording(
         workspace,
@@ -33,6 +39,7 @@ def run(request: AnalyzeRequest, workspace: Workspace, progress: Progress) -> Ru
         settings=inputs.settings | {"samples": samples},
         device=str(inputs.device),
         again=unfinished("analysis", request, workspace),
+        engine=engine.name,
     ) as active:
         work = active.folder / "work"
         journal = Journal(work)
@@ -47,7 +54,11 @@ def run(request: AnalyzeRequest, workspace: Workspace, progress: Progress) -> Ru
                 )
                 foretold.extend(_spent("expected", expected.seconds, expected.bytes))
 
-            active.result = analyze_splits(inputs.loaded, inputs.splits, request, progress, journal, tell)
+            # One timed batch says what this process would take, not what a cluster does.
+            foretells = None if engine.executor.elsewhere else tell
+            active.result = analyze_splits(
+                inputs.loaded, inputs.splits, request, progress, journal, foretells, engine.executor
+            )
             active.measurements = foretold + _spent("measured", time.monotonic() - began, memory_peak())
         shutil.rmtree(work, ignore_errors=True)
     return active.finished

@@ -16,6 +16,7 @@ from analyzers.compression.surgery import remove_blocks
 from analyzers.datasets import Example
 from analyzers.errors import BadTarget, NotFinite, StorageError, UnknownRun, VerificationFailed
 from analyzers.evaluation import kept_share, latency_measurements, losses_of, parameters, quality, shape
+from analyzers.executor import Executor
 from analyzers.generation import beginnings, compared, write
 from analyzers.layers import LayeredModel
 from analyzers.mixed_precision import settled
@@ -35,6 +36,7 @@ from analyzers.storage import storage_errors
 from analyzers.tasks import Batch
 from analyzers.training import discard_state, token_limit
 from analyzers.weights import weight_bytes
+from tools.engines import engine_of
 from tools.inputs import MODEL_FOLDER, Inputs, check_unchanged, check_whole, open_inputs, use_device
 from tools.recording import Recording, recording, to_resume
 from tools.workspace import Workspace
@@ -61,19 +63,24 @@ def run(request: CompressRequest, workspace: Workspace, progress: Progress, resu
     check_unchanged(inputs.splits, parent)
     again = to_resume("compression", request, workspace) if resume else None
     transfer = _transfer(request, inputs, workspace, progress)
-    with recording(
-        workspace,
-        "compression",
-        request,
-        model=parent.model,
-        data=parent.data,
-        splits=inputs.splits.fingerprints,
-        parents=[parent.id],
-        settings=inputs.settings | {"mixed_precision": settled(request.mixed_precision, inputs.device)},
-        device=str(inputs.device),
-        again=again,
-    ) as active:
-        _compress(request, plan, analysis, inputs, transfer, active, progress, bool(again))
+    precision = settled(request.mixed_precision, inputs.device)
+    with (
+        engine_of(workspace) as engine,
+        recording(
+            workspace,
+            "compression",
+            request,
+            model=parent.model,
+            data=parent.data,
+            splits=inputs.splits.fingerprints,
+            parents=[parent.id],
+            settings=inputs.settings | {"mixed_precision": precision},
+            device=str(inputs.device),
+            again=again,
+            engine=engine.name,
+        ) as active,
+    ):
+        _compress(request, plan, analysis, inputs, transfer, active, progress, bool(again), engine.executor)
     return active.finished
 
 
@@ -108,6 +115,7 @@ def _compress(
     active: Recording,
     progress: Progress,
     resume: bool,
+    executor: Executor,
 ) -> None:
     loaded, task = inputs.loaded, inputs.loaded.task
     limit = token_limit(loaded.model, loaded.tokenizer, int(analysis.settings["max_tokens"]))
@@ -121,7 +129,7 @@ def _compress(
     probe = test[len(test) // 2].rows(0, PROBE_ROWS)
     with dense.skipping(frozenset(plan.remove)):
         masked = expected(loaded.model, probe, cached=False)
-    before = losses_of(dense, task, test, progress)
+    before = losses_of(dense, task, test, progress, executor)
     pruned = remove_blocks(loaded.model, plan.remove)
     found = [*quality(task, before, "dense", "test", request.seed)]
     healing = quantization = generation = None
@@ -129,12 +137,12 @@ def _compress(
     if plan.remove:
         progress.say("saving the smaller model and opening it in a new process")
         verified = save_verified(pruned, loaded.tokenizer, folder, probe, masked)
-        after = losses_of(LayeredModel(pruned, least=1), task, test, progress)
+        after = losses_of(LayeredModel(pruned, least=1), task, test, progress, executor)
         found += quality(task, after, final := "compressed", "test", request.seed)
         healing = _heal(request, plan, analysis, inputs, transfer, dense, pruned, active, limit, size, progress, resume)
     if healing and healing.best_epoch:
         verified = save_verified(pruned, loaded.tokenizer, folder, probe)
-        after = losses_of(LayeredModel(pruned, least=1), task, test, progress)
+        after = losses_of(LayeredModel(pruned, least=1), task, test, progress, executor)
         found += quality(task, after, final := "healed", "test", request.seed)
     if request.quantize != PLAIN:
         progress.say(f"storing the weights as {request.quantize}, and opening the model in a new process")

@@ -12,6 +12,7 @@ from analyzers.coalitions import Coalitions, Kept
 from analyzers.consensus import order_of
 from analyzers.errors import UnknownRun
 from analyzers.evaluation import forward_call, latencies
+from analyzers.executor import Executor
 from analyzers.journal import Journal
 from analyzers.layers import LayeredModel
 from analyzers.planning import Published, Search, within_drop
@@ -25,6 +26,7 @@ from analyzers.tasks import Batch
 from analyzers.tasks.divergence import Divergence
 from analyzers.training import token_limit
 from analyzers.weights import parameter_count
+from tools.engines import Engine, engine_of
 from tools.inputs import Inputs, check_unchanged, fingerprint, open_inputs
 from tools.recording import recording, unfinished
 from tools.steps import precisions
@@ -43,7 +45,19 @@ def run(request: PlanRequest, workspace: Workspace, progress: Progress) -> Run:
     inputs = open_inputs(parent.model, str(parent.data), int(wanted["split_seed"]), workspace, progress)
     check_unchanged(inputs.splits, parent)
     precisions.check(request, inputs)
-    again = unfinished("plan", request, workspace)
+    with engine_of(workspace) as engine:
+        return _run(request, workspace, progress, parent, analysis, inputs, engine)
+
+
+def _run(
+    request: PlanRequest,
+    workspace: Workspace,
+    progress: Progress,
+    parent: Run,
+    analysis: AnalysisResult,
+    inputs: Inputs,
+    engine: Engine,
+) -> Run:
     with recording(
         workspace,
         "plan",
@@ -54,13 +68,14 @@ def run(request: PlanRequest, workspace: Workspace, progress: Progress) -> Run:
         parents=[parent.id],
         settings=inputs.settings,
         device=str(inputs.device),
-        again=again,
+        again=unfinished("plan", request, workspace),
+        engine=engine.name,
     ) as active:
         work = active.folder / "work"
         journal = Journal(work)
         journal.only_for(hashlib.sha256(f"{fingerprint(inputs, request)} {parent.id}".encode()).hexdigest())
         with storage_errors(work):
-            planned = _plan(request, parent, analysis, inputs, journal, progress)
+            planned = _plan(request, parent, analysis, inputs, journal, progress, engine.executor)
             prediction = predict(planned.search.coalitions.layered, planned.kept, planned.test.batches, progress)
             points = precisions.measured(request, planned, inputs, journal, work / "model", progress)
         active.result = result = result_of(request, analysis, planned, prediction, points)
@@ -70,7 +85,13 @@ def run(request: PlanRequest, workspace: Workspace, progress: Progress) -> Run:
 
 
 def _plan(
-    request: PlanRequest, parent: Run, analysis: AnalysisResult, inputs: Inputs, journal: Journal, progress: Progress
+    request: PlanRequest,
+    parent: Run,
+    analysis: AnalysisResult,
+    inputs: Inputs,
+    journal: Journal,
+    progress: Progress,
+    executor: Executor,
 ) -> Planned:
     task = inputs.loaded.task
     batches = _batches(request, parent, inputs)
@@ -89,14 +110,14 @@ def _plan(
         units = SubLayers(inputs.loaded.model, batches["test"][0].rows(0, 1).to(layered.device).inputs)
         groups, sizes = units.groups, [part.parameters for part in units.blocks]
     search = Search(
-        Coalitions(units, task, batches["select"], journal, "select"),
+        Coalitions(units, task, batches["select"], journal, "select", executor),
         groups,
         sizes,
         published,
         _budget(request, journal),
         progress,
         request.objective,
-        _divergence(request, units, inputs, batches["select"], journal),
+        _divergence(request, units, inputs, batches["select"], journal, executor),
         request.seed,
     )
     if still:
@@ -114,7 +135,7 @@ def _plan(
         )
     if request.granularity == "block" and not still:
         search.explore(keep)
-    test = Coalitions(units, task, batches["test"], journal, "test")
+    test = Coalitions(units, task, batches["test"], journal, "test", executor)
     planned = Planned(search, kept, seeds, exhaustive, test, request.seed)
     test.measure([test.everything, kept, seeds[planned.best_baseline]], progress, "the choice on the test split")
     return planned
@@ -175,12 +196,17 @@ def _budget(request: PlanRequest, journal: Journal) -> Budget:
 
 
 def _divergence(
-    request: PlanRequest, units: LayeredModel, inputs: Inputs, batches: Sequence[Batch], journal: Journal
+    request: PlanRequest,
+    units: LayeredModel,
+    inputs: Inputs,
+    batches: Sequence[Batch],
+    journal: Journal,
+    executor: Executor,
 ) -> Coalitions | None:
     if request.objective != "kl":
         return None
     task = Divergence(inputs.loaded.task, inputs.loaded.model, batches)
-    return Coalitions(units, task, batches, journal, "divergence")
+    return Coalitions(units, task, batches, journal, "divergence", executor)
 
 
 def _keep(request: PlanRequest, layered: LayeredModel, timed: Sequence[Batch], progress: Progress) -> int:

@@ -14,6 +14,7 @@ from analyzers.progress import Progress
 from analyzers.records import Run, TrainRequest
 from analyzers.references import parse_data
 from analyzers.tasks import task_of
+from tools.engines import engine_of
 from tools.inputs import MODEL_FOLDER, SCRATCH_SHA256, Inputs, open_inputs, sha256_of, use_device
 from tools.recording import recording, to_resume
 from tools.workspace import Workspace
@@ -25,21 +26,25 @@ def run(request: TrainRequest, workspace: Workspace, progress: Progress, resume:
     )
     loaded, splits = inputs.loaded, inputs.splits
     again = to_resume("train", request, workspace) if resume else None
-    with recording(
-        workspace,
-        "train",
-        request,
-        model=request.model,
-        data=request.data,
-        splits=splits.fingerprints,
-        parents=inputs.parents,
-        settings=inputs.settings | {"mixed_precision": settled(request.mixed_precision, inputs.device)},
-        device=str(inputs.device),
-        again=again,
-    ) as active:
-        active.result = fitting.train(
-            loaded.model, loaded.task, loaded.tokenizer, splits, request, active.folder, progress, resume=bool(again)
-        )
+    precision = settled(request.mixed_precision, inputs.device)
+    with (
+        engine_of(workspace) as engine,
+        recording(
+            workspace,
+            "train",
+            request,
+            model=request.model,
+            data=request.data,
+            splits=splits.fingerprints,
+            parents=inputs.parents,
+            settings=inputs.settings | {"mixed_precision": precision},
+            device=str(inputs.device),
+            again=again,
+            engine=engine.name,
+        ) as active,
+    ):
+        chosen = request.model_copy(update={"mixed_precision": precision})
+        active.result = engine.train(loaded, splits, chosen, active.folder, progress, resume=bool(again))
         save(loaded.model, loaded.tokenizer, active.folder / MODEL_FOLDER)
         limit = fitting.token_limit(loaded.model, loaded.tokenizer, request.max_tokens)
         batches = loaded.task.batches(splits.test, loaded.tokenizer, request.batch_size, limit)
