@@ -11,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from tests.agent.ui.conftest import Server, Visitor
-from tests.fake_jobs import noted
+from tests.fake_jobs import noted, until
 from tools.jobs import JobStore
 
 TRAIN = "train minilm on the Amazon demo reviews"
@@ -87,12 +87,13 @@ def test_stop_ends_the_job_within_two_seconds_and_sends_nothing_that_waits(
     visitor.picture("chat-progress")
     begin = time.monotonic()
     visitor.page.locator("[data-do=stop]").click()
+    until(lambda: not running(server))
+    ended = time.monotonic() - begin
     visitor.see(".notice.stopped")
-    took = time.monotonic() - begin
-    assert running(server) == []
+    print(f"the processes ended {ended:.2f} s after the click, the page said so after {time.monotonic() - begin:.2f} s")
     visitor.see(".step.stopped")
     visitor.see(".said.kept", "and then?")
-    assert took < 5, f"{took:.1f} s"  # two on a machine that has nothing else to do
+    assert ended < 2, f"{ended:.1f} s"
     kept = len(noted(ledger, "kept"))
     time.sleep(0.5)
     assert len(noted(ledger, "kept")) == kept
