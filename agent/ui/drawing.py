@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from agent.events import Backed
 from agent.sessions import Session
+from agent.ui.gallery import PICTURES, pictured
 from agent.ui.markdown import html_of, plain
 from agent.ui.transcript import Decided, Item, Notice, Question, Reply, Said, Step
 from tools import wording
@@ -30,6 +31,9 @@ _MACROS: dict[type[Item], str] = {
 
 
 class Words(Protocol):
+    @property
+    def language(self) -> str: ...
+
     def say(self, key: str, **values: object) -> str: ...
 
 
@@ -56,6 +60,7 @@ class Drawing:
             pairs=_pairs,
             first=_first,
             as_text=_as_text,
+            pictured=lambda reply: [(run, f"{PICTURES}/{words.language}/{run}") for run in pictured(reply.facts)],
             duration=wording.duration,
             size=lambda megabytes: wording.size(megabytes * 1e6),
         )

@@ -82,6 +82,17 @@ element.addEventListener('click', (event) => {
   trigger('click', data);
 });
 
+// A frame of pictures is as high as they are.
+function grow(frame) {
+  const inside = frame.contentDocument?.body;
+  if (!inside) return;
+  new ResizeObserver(() => { frame.style.height = `${inside.scrollHeight + 4}px`; }).observe(inside);
+}
+
+element.addEventListener('load', (event) => {
+  if (event.target.tagName === 'IFRAME') grow(event.target);
+}, true);
+
 // A tip stands above its number, inside the window whatever scrolls or is cut off around it.
 function point(event) {
   const fact = event.target.closest?.('.fact');

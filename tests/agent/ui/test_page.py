@@ -63,6 +63,11 @@ def test_the_whole_way_from_hello_to_a_smaller_model(visitor: Visitor) -> None:
     for step in ("Train a model", "Score the layers", "Plan which layers go", "Compress the model"):
         visitor.see(".step.done", step)
     visitor.see(".reply", "compression-")
+    visitor.page.locator(".reply .pictures summary").last.click()
+    frame = visitor.page.frame_locator(".reply .pictures[open] iframe")
+    expect(frame.locator(".js-plotly-plot .main-svg").first).to_be_visible()
+    expect(frame.locator("h2").first).to_be_visible()
+    visitor.picture("chat-pictures")
     visitor.say("Write a report")
     visitor.see(".step.done", "Write a report")
     link = visitor.see(".reply a", "compression-").get_attribute("href")
