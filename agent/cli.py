@@ -221,7 +221,10 @@ main.add_command(sessions)
 def ui(session: Session, host: str, port: int, auth: tuple[str, ...], llm: str | None) -> None:
     """Open the chat, the runs and the jobs as a page for a browser on this machine."""
     settings = session.settings  # first: it silences the libraries that the next line imports
-    from agent.ui.serve import serve
+    from agent.quiet import without_stubs
+
+    with without_stubs():
+        from agent.ui.serve import serve
 
     serve(settings.model_copy(update={"llm": llm}) if llm else settings, session.workspace, host, port, auth)
 

@@ -38,6 +38,7 @@ def list_jobs(session: Session, limit: int) -> None:
     if session.as_json:
         return show_json([job.model_dump(mode="json") for job in found])
     from agent.summaries import table
+    from tools.wording import took
 
     header = ["id", "status", "when (UTC)", "took", "how far", "command"]
     rows = [
@@ -45,7 +46,7 @@ def list_jobs(session: Session, limit: int) -> None:
             job.id,
             job.status,
             f"{job.created:%Y-%m-%d %H:%M}",
-            _took(job),
+            took(job.seconds),
             _far(job),
             job.command.removeprefix("layerwise "),
         ]
@@ -110,7 +111,9 @@ def _told(session: Session, job: "Job", text: str) -> None:
 
 
 def _summary(job: "Job") -> str:
-    lines = [f"{job.id}  {job.status}{f' in {_took(job)}' if job.started else ''}  {job.command}"]
+    from tools.wording import took
+
+    lines = [f"{job.id}  {job.status}{f' in {took(job.seconds)}' if job.started else ''}  {job.command}"]
     if job.error:
         lines.append(f"error   {job.error}")
     elif job.messages:
@@ -127,12 +130,6 @@ def _summary(job: "Job") -> str:
     elif job.status != "done":
         lines.append(f"next    layerwise jobs resume {job.id}")
     return "\n".join(lines)
-
-
-def _took(job: "Job") -> str:
-    from tools.wording import duration
-
-    return "" if job.seconds is None else duration(job.seconds)
 
 
 def _far(job: "Job") -> str:

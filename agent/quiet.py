@@ -1,11 +1,13 @@
 """What must be set before libraries are imported: no telemetry, no noise, and a standard output that is ours alone."""
 
+import inspect
 import logging
 import os
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from typing import Any
 
 SILENT = {
     "ANONYMIZED_TELEMETRY": "False",  # chromadb
@@ -34,6 +36,26 @@ def hush(threads: int | None = None) -> None:
     logging.getLogger().setLevel(logging.ERROR)
     # torch says there what torchao, which transformers imports with every model, should do otherwise.
     logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
+
+
+@contextmanager
+def without_stubs() -> Iterator[None]:
+    """Around the first import of Gradio, which parses the source of each of its components to write stubs for type checkers.
+
+    That is a third of the import. A component without a source is left out, and none tells of one meanwhile.
+    """
+    getfile = inspect.getfile
+
+    def none_of_components(of: Any) -> str:
+        if type(of).__name__ == "ComponentMeta":
+            raise OSError(f"no stub of {of} is wanted")
+        return getfile(of)
+
+    inspect.getfile = none_of_components  # type: ignore[assignment]  # it is called with classes
+    try:
+        yield
+    finally:
+        inspect.getfile = getfile
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from agent.events import Backed
 from analyzers.errors import StorageError, UsageError
 from analyzers.records import Record, now
 from knowledge.files import write_whole
+from tools.wording import cut
 from tools.workspace import Workspace
 
 SUMMARY = "summarization"  # the source that LangChain notes in a message that stands for older ones
@@ -143,6 +144,25 @@ class Sessions:
         self.catch_up(session)
         with self._writing() as database:
             return list(_lines(database, session))
+
+    def has(self, session: str, owner: str | None = None) -> bool:
+        """Whether there is a conversation of that id; of one owner, or at all."""
+        self.catch_up(session)
+        with self._writing() as database:
+            asked = f"SELECT 1 FROM sessions WHERE session = ? AND {_OWNED}"
+            return database.execute(asked, (session, owner, owner)).fetchone() is not None
+
+    def unsettled(self, session: str) -> bool:
+        """Whether a step of it may wait for approval, or was under way when its process ended; False: none does."""
+        with self._writing() as database:
+            if database.execute("SELECT 1 FROM begun WHERE session = ?", (session,)).fetchone():
+                return True
+            if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'writes'").fetchone():
+                return False
+            asked = (
+                "SELECT 1 FROM writes WHERE thread_id = ? AND channel = '__interrupt__'"  # as LangGraph keeps questions
+            )
+            return database.execute(asked, (session,)).fetchone() is not None
 
     def claim(self, session: str, owner: str) -> None:
         """Note whose conversation it is, before anything is said in it; who has one keeps it."""
@@ -307,7 +327,7 @@ class Sessions:
             (SELECT text {spoken} AND who = 'user' ORDER BY position, rowid LIMIT 1) FROM sessions WHERE session = ?""",
             (session,),
         ).fetchone()
-        title = name or _cut(" ".join((first or "").split()), _TITLE)
+        title = name or cut(" ".join((first or "").split()), _TITLE)
         return Session(id=session, title=title, created=created or updated, updated=updated, messages=messages)
 
     @contextmanager
@@ -368,7 +388,3 @@ def _markdown(transcript: Transcript) -> str:
     for line in transcript.lines:
         parts.append(f"`{line.text}`" if line.who == "step" else f"**{line.who}:** {line.text}")
     return "\n\n".join(parts)
-
-
-def _cut(text: str, longest: int) -> str:
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"

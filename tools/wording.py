@@ -100,6 +100,16 @@ def units(plan: PlanResult, indexes: list[int]) -> str:
     return "parts " + ", ".join(".".join(plan.layers[index].name.split(".")[-2:]) for index in sorted(indexes))
 
 
+def cut(text: str, longest: int) -> str:
+    """At most so many characters; the last says that there were more."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def took(seconds: float | None) -> str:
+    """How long something took; nothing where it did not begin."""
+    return "" if seconds is None else duration(seconds)
+
+
 def duration(seconds: float) -> str:
     """`0.4 s`, `12 s`, `3:04` (minutes and seconds) or `1:02:03`."""
     if seconds < 10:

@@ -145,6 +145,7 @@ class _Chat:
                     looked, words = now, self._words.get(window, "")
                     drawn = await asyncio.to_thread(self._list, drawing, session, words, visitor)
                 yield view, (gr.skip() if drawn == listed else drawn)
+                self._page.shown.set()
                 listed = drawn
                 await asyncio.sleep(TICK)
                 while self._watchers.get(window) == mine and not (

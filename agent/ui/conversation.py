@@ -5,6 +5,7 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Literal
 
 from agent.events import Event
@@ -43,6 +44,10 @@ class Conversation:
     @property
     def busy(self) -> bool:
         return self._thread is not None
+
+    def held(self) -> AbstractContextManager[Any]:
+        """While it is held, whatever else is asked of it waits; it can be looked at."""
+        return self._lock
 
     def send(self, text: str) -> None:
         """Say something; while a turn is being answered, it waits for its end.
@@ -103,16 +108,15 @@ class Conversation:
                 self._talk.cancel()
             self.version += 1
 
-    def drop(self, item: str) -> str | None:
-        """Take back a message that waits or was not sent; its text, None where there is none of that id."""
+    def drop(self, item: str) -> None:
+        """Take back a message that waits or was not sent; nothing where there is none of that id."""
         with self._lock:
             said = next((each for each in self.transcript.items if each.id == item), None)
             if not isinstance(said, Said) or said.state == "sent":
-                return None
+                return
             self._waiting = deque(each for each in self._waiting if each.id != item)
             self.transcript.remove(said)
             self.version += 1
-            return said.text
 
     def _start(self, turn: Turn, question: Question | None = None) -> None:
         self._question = question

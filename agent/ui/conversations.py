@@ -1,7 +1,8 @@
 """The conversations of the page: who may see which, and what goes on in each that is open."""
 
 import threading
-from contextlib import closing
+from contextlib import ExitStack, closing
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from agent.sessions import Begun, Session, Sessions
@@ -42,6 +43,15 @@ class Conversations:
         self._open: dict[str, Conversation] = {}
         self._lock = threading.Lock()
 
+    @cached_property
+    def _sessions(self) -> Sessions:
+        return Sessions(self.workspace)
+
+    def close(self) -> None:
+        """Let go of the file of the sessions."""
+        if "_sessions" in self.__dict__:
+            self._sessions.close()
+
     def new(self, visitor: str) -> Conversation:
         """A conversation in which nothing was said yet; it is kept with its first message."""
         return self._opened(new_id("chat"), visitor)
@@ -54,9 +64,10 @@ class Conversations:
             StorageError: the conversations cannot be read.
         """
         with self._lock:
-            if self._open.get(session) and self._owner(session) in (None, visitor):
-                return self._open[session]
-        if session not in {each.id for each in self.listed(visitor)}:
+            found = self._open.get(session)
+        if found and self._owner(session) in (None, visitor):
+            return found
+        if not self._sessions.has(session, self._whose(visitor)):
             raise UsageError(f"there is no session {session!r} of yours; choose one of the list, or begin a new one")
         return self._opened(session, visitor)
 
@@ -67,19 +78,17 @@ class Conversations:
 
     def listed(self, visitor: str, words: str = "", limit: int | None = None) -> list[Session]:
         """The sessions of a visitor that hold the words, the newest first."""
-        owner = visitor if self.users else None
-        with closing(Sessions(self.workspace)) as sessions:
-            if words.strip():
-                return [found.session for found in sessions.search(words, limit or 50, owner)]
-            return sessions.all(limit, owner)
+        owner = self._whose(visitor)
+        if words.strip():
+            return [found.session for found in self._sessions.search(words, limit or 50, owner)]
+        return self._sessions.all(limit, owner)
 
     def rename(self, session: str, name: str, visitor: str) -> None:
         """Raises:
         UsageError: the name is empty, or the session is not the visitor's.
         """
         self.open(session, visitor)
-        with closing(Sessions(self.workspace)) as sessions:
-            sessions.rename(session, name)
+        self._sessions.rename(session, name)
 
     def delete(self, session: str, visitor: str) -> None:
         """Raises:
@@ -87,8 +96,7 @@ class Conversations:
         """
         if self.open(session, visitor).busy:
             raise UsageError("a message of this session is still being answered; stop it first")
-        with closing(Sessions(self.workspace)) as sessions:
-            sessions.delete(session)
+        self._sessions.delete(session)
         with self._lock:
             self._open.pop(session, None)
 
@@ -98,22 +106,27 @@ class Conversations:
             busy = [each for each in self._open.values() if each.busy or each.transcript.question()]
         return [each.session for each in busy if not self.users or self._owner(each.session) == visitor]
 
+    def _whose(self, visitor: str) -> str | None:
+        """None: the owner of the home sees all."""
+        return visitor if self.users else None
+
     def _owner(self, session: str) -> str | None:
-        if not self.users:
-            return None
-        with closing(Sessions(self.workspace)) as sessions:
-            return sessions.owner(session)
+        return self._sessions.owner(session) if self.users else None
 
     def _opened(self, session: str, visitor: str) -> Conversation:
-        with self._lock:
-            if found := self._open.get(session):
-                return found
-            with closing(Sessions(self.workspace)) as sessions:
-                transcript = Transcript(sessions.lines(session))
-            found = Conversation(session, lambda: self._talk(session, visitor), transcript)
-            self._forget()
-            self._open[session] = found
-            if transcript.items:
+        with ExitStack() as held:
+            with self._lock:
+                if found := self._open.get(session):
+                    return found
+                found = Conversation(
+                    session, lambda: self._talk(session, visitor), Transcript(self._sessions.lines(session))
+                )
+                self._forget()
+                self._open[session] = found
+                unsettled = self._sessions.unsettled(session)
+                if unsettled:
+                    held.enter_context(found.held())
+            if unsettled:  # others may open theirs meanwhile: it loads the libraries of a conversation
                 self._take_up(found)
             return found
 
@@ -125,8 +138,7 @@ class Conversations:
     def _talk(self, session: str, visitor: str) -> "ChatSession":
         from agent.chat import ChatSession
 
-        with closing(Sessions(self.workspace)) as sessions:
-            sessions.claim(session, visitor)
+        self._sessions.claim(session, visitor)
         limited = (lambda request: allowed(request, self)) if self.users else None
         workflows = JobWorkflows(self.workspace, limited)
         talk = ChatSession(self._llm(visitor), self.workspace, session, workflows, ask_above=self._settings.ask_above)

@@ -129,4 +129,4 @@ def _first(arguments: Sequence[tuple[str, Any]]) -> str:
     """What a step is about, in a word: a model, a run, a method."""
     name, value = arguments[0] if arguments else ("", "")
     text = _as_text(value) if name else str(value).partition(", ")[0].rpartition("=")[2]  # "run=x, y=1": of an old step
-    return text if len(text) <= LONG else f"{text[: LONG - 1]}…"
+    return wording.cut(text, LONG)

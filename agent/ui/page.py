@@ -1,6 +1,7 @@
 """What every part of the page is given: where things lie, the language that it speaks, and who looks at it."""
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Literal
 
@@ -10,6 +11,7 @@ import yaml
 from agent.settings import Settings
 from agent.ui.conversations import Conversations
 from agent.ui.preferences import Preferences
+from agent.ui.watch import Watch
 from prompts import load
 from tools.workspace import Workspace
 
@@ -28,23 +30,27 @@ class Page:
         workspace: the home that is shown.
         conversations: of the home, for all visitors.
         preferences: what each visitor chose: `page.preferences.llm(page.visitor(request))`.
+        watch: looks at the jobs of the home, for all who look.
         users: names that may sign in; empty: no sign-in.
         language: of every word on the page.
+        shown: set when somebody has the page before them.
     """
 
     settings: Settings
     workspace: Workspace
     conversations: Conversations
     preferences: Preferences
+    watch: Watch
     users: tuple[str, ...] = ()
     language: Language = "en"
+    shown: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
     def of(cls, settings: Settings, workspace: Workspace, users: tuple[str, ...] = ()) -> "Page":
         """The page in English; `dataclasses.replace` gives it another language."""
         preferences = Preferences(workspace)
         conversations = Conversations(settings, workspace, users, preferences)
-        return cls(settings, workspace, conversations, preferences, users)
+        return cls(settings, workspace, conversations, preferences, Watch(workspace), users)
 
     def say(self, key: str, **values: object) -> str:
         """The words for `key` in the language of the page: `chat.send` stands in `prompts/page_chat.yaml`.

@@ -2,7 +2,6 @@
 
 import socket
 import threading
-import time
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -33,7 +32,7 @@ from agent.ui.uploads import LARGEST
 from analyzers.errors import LayerwiseError, UsageError
 from tools.workspace import Workspace
 
-WARM_AFTER = 1.0  # seconds: a browser that is there already gets the page first
+UNSEEN = 3.0  # seconds that a visitor gets to be shown the page before anything else is loaded
 
 
 def serve(
@@ -59,32 +58,29 @@ def serve(
     listening = _listen(host, port)
     place = f"[{host}]" if ":" in host else host
     print(f"Layerwise is at http://{place}:{listening.getsockname()[1]}; end with Ctrl-C", flush=True)
-    application = create_server(settings, workspace, users, local=_local(host))
-    threading.Thread(target=_warm, args=(settings, workspace), daemon=True).start()
-    with suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
+    page = Page.of(settings, workspace, tuple(users))
+    application = create_server(page, users, local=_local(host))
+    threading.Thread(target=_warm, args=(page,), daemon=True).start()
+    with suppress(KeyboardInterrupt), closing(page.conversations):  # Ctrl-C is how it ends
         uvicorn.Server(uvicorn.Config(application, log_level="error", timeout_graceful_shutdown=1)).run([listening])
 
 
-def create_server(
-    settings: Settings, workspace: Workspace, users: Mapping[str, str] | None = None, local: bool = True
-) -> Gate:
+def create_server(page: Page, users: Mapping[str, str], local: bool = True) -> Gate:
     """The page in all languages behind its gate, as an ASGI application."""
-    names = tuple(users or ())
-    page = Page.of(settings, workspace, names)
     app = FastAPI(openapi_url=None)
     css = resources.files(__package__).joinpath("page.css").read_text(encoding="utf-8")
     looks: dict[str, Any] = {"theme": _theme(), "css": css, "max_file_size": LARGEST}
-    if names:
+    if users:
         looks["auth_dependency"] = lambda request: request.scope.get(USER)
     for path in filter(lambda path: path != "/", PATHS.values()):
         app.add_api_route(path, lambda path=path: RedirectResponse(f"{path}/"))
     app.router.routes += picture_routes(page)
-    app.mount(REPORTS, StaticFiles(directory=workspace.reports, check_dir=False))
+    app.mount(REPORTS, StaticFiles(directory=page.workspace.reports, check_dir=False))
     for language in sorted(LANGUAGES, key=lambda each: -len(PATHS[each])):  # "/" takes what is left
         blocks = create_app(replace(page, language=language))
         blocks.queue(default_concurrency_limit=None)
         gr.mount_gradio_app(app, blocks, path=PATHS[language], run_history=False, footer_links=[], **looks)
-    return Gate(app, users or {}, local)
+    return Gate(app, users, local)
 
 
 def picture_routes(page: Page) -> list[BaseRoute]:
@@ -103,16 +99,16 @@ def _gallery(page: Page, language: Language, run: str) -> HTMLResponse:
     return HTMLResponse(gallery(found, replace(page, language=language)))
 
 
-def _warm(settings: Settings, workspace: Workspace) -> None:
-    """Load what the first message needs while the page is on its way: it takes longer than all that the page needs."""
-    time.sleep(WARM_AFTER)
+def _warm(page: Page) -> None:
+    """Load what the first message needs once the page is shown: while that is read, there is time."""
+    page.shown.wait(UNSEEN)
 
     from agent.chat import ChatSession
     from agent.llm import choose
 
     with suppress(LayerwiseError), TemporaryDirectory() as folder:  # whoever says something is told
-        home = workspace.model_copy(update={"home": Path(folder)})
-        with closing(ChatSession(choose("offline", settings), home)) as talk:
+        home = page.workspace.model_copy(update={"home": Path(folder)})
+        with closing(ChatSession(choose("offline", page.settings), home)) as talk:
             for _ in talk.stream("hello"):
                 pass
 

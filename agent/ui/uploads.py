@@ -19,7 +19,6 @@ _SIGNS = {
     b"\x1f\x8b": "compressed by gzip",
     b"%PDF": "a PDF",
 }
-_CHUNK = 1 << 20
 
 
 def take_in(sent: Path, page: Page, text: str = "", label: str = "") -> Preview:
@@ -74,8 +73,5 @@ def _plain(name: str) -> str:
 
 
 def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()[:8]
+        return hashlib.file_digest(file, "sha256").hexdigest()[:8]

@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,21 +17,30 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
+from playwright.sync_api import Browser, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 STARTS, MESSAGES, SESSIONS = 3, 5, 20
+UI = ("-m", "agent.cli", "ui", "--llm", "offline", "--home", "{home}", "--port", "{port}")
+FAKE = ("-W", "ignore", "-m", "tests.agent.ui.server", "{home}", "{port}")  # with fake workflows
 TARGETS = {"start": 6.0, "first": 0.3}
 
 
 def tables(cache: Path) -> Iterator[str]:
     yield "| the page | median | slowest | target |"
     yield "|---|---|---|---|"
-    starts = []
-    for _ in range(STARTS):
-        with _server() as (address, begin), closing(_Window(address)):
-            starts.append(time.monotonic() - begin)
-    yield _row("from `layerwise ui` to a page that shows its session", starts, TARGETS["start"])
-    with _server() as (address, _):
+    for what, kept in (("an empty home", False), ("a home with a session", True)):
+        starts, drawn, at_once = [], [], []
+        for _ in range(STARTS):
+            with _home(kept) as home, _server(home, UI) as (address, begin), closing(_Window(address)) as window:
+                starts.append(time.monotonic() - begin)
+                at_once.append(window.ask("hello"))
+            with _home(kept) as home, _browser() as browser, _server(home, UI) as (address, begin):
+                drawn.append(_drawn(browser, address) - begin)
+        yield _row(f"from `layerwise ui` with {what} to a session that is shown, without a browser", starts, None)
+        yield _row("the same to a page in Chromium that takes a message", drawn, TARGETS["start"])
+        yield _row("first event of a message that is sent in that moment", at_once, None)
+    with _home() as home, _server(home, FAKE) as (address, _):
         with closing(_Window(address)) as window:
             window.ask("hello")  # what is loaded once is loaded
             yield _row("first event after a message", [window.ask("hello") for _ in range(MESSAGES)], TARGETS["first"])
@@ -55,29 +65,54 @@ def _row(what: str, seconds: list[float], target: float | None) -> str:
 
 
 @contextmanager
-def _server() -> Iterator[tuple[str, float]]:
-    """A server with fake workflows, and when its command was given."""
+def _home(kept: bool = False) -> Iterator[Path]:
+    with TemporaryDirectory() as folder:
+        home = Path(folder)
+        if kept:
+            said = ["chat", "--llm", "offline", "--home", folder, "--once", "hello"]
+            subprocess.run([sys.executable, "-m", "agent.cli", *said], cwd=ROOT, check=True, capture_output=True)
+        yield home
+
+
+@contextmanager
+def _browser() -> Iterator[Browser]:
+    """Debian's Chromium, which is there before the command is given."""
+    with sync_playwright() as playwright:
+        path = shutil.which("chromium") or shutil.which("chromium-browser")
+        opened = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        yield opened
+        opened.close()
+
+
+def _drawn(browser: Browser, address: str) -> float:
+    """When a message that was typed stands in the conversation's box, and the conversation is shown above it."""
+    page = browser.new_page()
+    page.goto(address)
+    page.locator("[role=log] > div").first.wait_for()
+    page.locator("#message textarea").fill("hello")
+    return time.monotonic()
+
+
+@contextmanager
+def _server(home: Path, command: tuple[str, ...]) -> Iterator[tuple[str, float]]:
+    """A server, and when its command was given."""
     with closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     address = f"http://127.0.0.1:{port}"
-    with TemporaryDirectory() as home:
-        begin = time.monotonic()
-        command = [sys.executable, "-W", "ignore", "-m", "tests.agent.ui.server", home, str(port)]
-        process = subprocess.Popen(
-            command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL
-        )
-        try:
-            while True:
-                try:
-                    httpx.get(address)
+    begin = time.monotonic()
+    words = [sys.executable, *(word.format(home=home, port=port) for word in command)]
+    process = subprocess.Popen(words, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL)
+    try:
+        while process.poll() is None:
+            with closing(socket.socket()) as there:
+                if not there.connect_ex(("127.0.0.1", port)):
                     break
-                except httpx.TransportError:
-                    time.sleep(0.02)
-            yield address, begin
-        finally:
-            process.kill()
-            process.wait()
+            time.sleep(0.02)
+        yield address, begin
+    finally:
+        process.kill()
+        process.wait()
 
 
 class _Window:

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from analyzers.datasets.preview import Preview
 from tools.figure_style import BLUE, INK, finished
 from tools.figures.values import Values
-from tools.wording import count
+from tools.wording import count, cut
 
 
 def class_balance(preview: Preview) -> go.Figure:
@@ -78,5 +78,4 @@ def _between(preview: Preview) -> list[str]:
 
 def _label(name: str) -> str:
     """A class in a tick, where plotly would take some signs for markup."""
-    short = name if len(name) <= 30 else f"{name[:29]}…"
-    return short.replace("&", "&amp;").replace("<", "&lt;")
+    return cut(name, 30).replace("&", "&amp;").replace("<", "&lt;")

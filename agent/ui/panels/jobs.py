@@ -12,11 +12,10 @@ from agent.ui.failures import on_page
 from agent.ui.html import block, lines, paragraph, progress, table
 from agent.ui.page import Page
 from agent.ui.pictures import on_white, plot
-from agent.ui.watch import Watch
 from analyzers.errors import LayerwiseError, UnknownJob
 from tools.figures import live_curve
 from tools.jobs import Job, cancel, resume
-from tools.wording import duration
+from tools.wording import duration, took
 
 TICK = 1.5  # seconds between two looks of the page
 CURVE = 5  # seconds between two readings of a curve
@@ -55,7 +54,7 @@ class _Panel:
 
     def __init__(self, page: Page) -> None:
         self._page = page
-        self._watch = Watch(page.workspace)
+        self._watch = page.watch
 
     def say(self, key: str, **values: object) -> str:
         return self._page.say(f"jobs.{key}", **values)
@@ -102,7 +101,7 @@ class _Panel:
                 job.id,
                 job.status,
                 f"{job.created:%Y-%m-%d %H:%M}",
-                _took(job) if job.over else "",
+                took(job.seconds) if job.over else "",
                 job.command.removeprefix("layerwise "),
             ]
             for job in jobs
@@ -111,7 +110,7 @@ class _Panel:
         return table(header, rows, self.say("listed"), picks=[job.id for job in jobs])
 
     def _detail(self, job: Job) -> str:
-        parts = [f"{job.id}  {job.status}  {_took(job)}".rstrip(), job.command, *job.messages]
+        parts = [f"{job.id}  {job.status}  {took(job.seconds)}".rstrip(), job.command, *job.messages]
         if job.error:
             parts.append(job.error)
         if job.run:
@@ -150,10 +149,6 @@ class _Panel:
         except OSError:
             said = ""
         return lines(said.strip() or self.say("no_log"), self.say("log", job=job.id))
-
-
-def _took(job: Job) -> str:
-    return "" if job.seconds is None else duration(job.seconds)
 
 
 @lru_cache(maxsize=16)

@@ -16,6 +16,7 @@ from analyzers.datasets.preview import Preview, preview
 from analyzers.references import DEMO_MODELS, with_columns
 from tools.about_model import about_model
 from tools.figures import pictures_of_data
+from tools.wording import cut
 
 LONGEST = 400  # characters of a text in the first rows
 
@@ -113,12 +114,8 @@ class _Panel:
             [say("groups"), f"{found.groups:,}"],
             [say("repeated"), f"{found.repeated:,}"],
         ]
-        rows = [[_cut(row.text), row.label] for row in found.first]
+        rows = [[cut(row.text, LONGEST), row.label] for row in found.first]
         notes = [paragraph(note) for note in found.notes]
         parts = [table(["", ""], facts, say("facts")), table([say("text"), say("label")], rows, say("first")), *notes]
         parts.append(paragraph(say("say", model="demo:minilm", data=found.data)))
         return gr.Textbox(value=found.data, visible=True), "".join(parts), found.model_dump_json()
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

@@ -18,8 +18,8 @@ from agent import llm
 from agent.llm import LanguageModel
 from agent.planner import Planner
 from agent.planner.turn import Call
+from agent.quiet import without_stubs
 from agent.settings import Settings
-from agent.ui import serve
 from analyzers.errors import LanguageModelError
 from tests.fake_jobs import COMMAND
 from tests.sample_runs import train_run
@@ -56,6 +56,8 @@ def _last(messages: list[BaseMessage]) -> str:
 
 
 def main(home: Path, port: int, auth: tuple[str, ...]) -> None:
+    with without_stubs():
+        from agent.ui import serve
     processes.COMMAND = COMMAND
     workload.cpu = lambda: train_run().environment.cpu
     choose = llm.choose
