@@ -31,7 +31,7 @@ def build(page: Page) -> gr.Textbox:
     chat = _Chat(page)
     with gr.Row(elem_id="chat"):
         with gr.Column(elem_id="sessions", scale=1, min_width=240):
-            new = gr.Button(page.say("chat.new"), elem_id="new", size="sm")
+            new = gr.Button(page.say("chat.new"), elem_id="new", size="sm", interactive=False)
             find = page.say("chat.search")
             words = gr.Textbox(label=find, show_label=False, placeholder=find, elem_id="search", container=False)
             listed = gr.HTML(elem_id="session-list", js_on_load=_asset("page.js"))
@@ -51,7 +51,8 @@ def build(page: Page) -> gr.Textbox:
     session = gr.Textbox(visible="hidden", label="session", elem_id="session")
     wanted = gr.Textbox(visible="hidden", label="run")
     page_of = gr.context.Context.root_block
-    page_of.load(chat.first, None, session, **QUIET)
+    # No new session before the first is there, which would take its place.
+    page_of.load(chat.first, None, session, **QUIET).then(lambda: gr.Button(interactive=True), None, new, **QUIET)
     session.change(chat.watch, session, [talk, listed], trigger_mode="multiple", **QUIET)
     words.change(chat.search, words, **QUIET)
     message.submit(chat.send, [session, message], message, js=_asset("take.js"), trigger_mode="multiple", **QUIET)
@@ -144,6 +145,8 @@ class _Chat:
                 if now - looked > LIST or words != self._words.get(window, ""):
                     looked, words = now, self._words.get(window, "")
                     drawn = await asyncio.to_thread(self._list, drawing, session, words, visitor)
+                if self._watchers.get(window) != mine:
+                    break
                 yield view, (gr.skip() if drawn == listed else drawn)
                 self._page.shown.set()
                 listed = drawn
@@ -154,6 +157,10 @@ class _Chat:
                     or words != self._words.get(window, "")
                 ):
                     await asyncio.sleep(LOOK)
+            yield (
+                gr.skip(),
+                gr.skip(),
+            )  # Gradio tells the last value once more at the end: over that of the next watcher
         finally:
             if self._watchers.get(window) == mine:
                 del self._watchers[window]

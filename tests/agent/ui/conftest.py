@@ -125,7 +125,9 @@ class Visitor:
 
     def new(self) -> "Visitor":
         """A session in which nothing was said."""
+        before = self.page.url
         self.page.locator("#new").click()
+        expect(self.page).not_to_have_url(before)
         expect(self.page.locator(".welcome")).to_be_visible()
         return self
 

@@ -1,17 +1,19 @@
 """The page as a visitor sees it, in a browser."""
 
 import json
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.agent.ui.conftest import Server, Visitor
-from tests.fake_jobs import noted, until
+from tests.agent.ui.conftest import PATIENCE, Server, Visitor
+from tests.fake_jobs import noted
 from tools.jobs import JobStore
 
 TRAIN = "train minilm on the Amazon demo reviews"
@@ -21,10 +23,31 @@ WHOLE = (
 NASTY = "<script>window.hit = 1</script><img src=http://elsewhere.invalid/x.png onerror='window.hit = 2'> ![x](http://elsewhere.invalid/y.png)"
 
 
-def counting(ledger: Path, steps: int, pause: float = 0.1) -> str:
+def counting(ledger: Path, steps: int, options: str = "") -> str:
     """A message that trains for that long, in a job."""
-    data = f"steps={steps} pause={pause} ledger={ledger}"
+    data = f"steps={steps} pause=0.1 ledger={ledger} {options}".strip()
     return f"call train_model {json.dumps({'model': 'demo:minilm', 'data': data})}"
+
+
+class Death(threading.Thread):
+    """Notices when the last of the processes has gone."""
+
+    def __init__(self, processes: list[psutil.Process]) -> None:
+        super().__init__()
+        self._processes, self.time = processes, 0.0
+
+    def run(self) -> None:
+        limit = time.monotonic() + PATIENCE / 1000
+        while time.monotonic() < limit and any(map(_lives, self._processes)):
+            time.sleep(0.005)
+        self.time = time.monotonic()
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def running(server: Server) -> list[str]:
@@ -77,11 +100,13 @@ def test_the_whole_way_from_hello_to_a_smaller_model(visitor: Visitor) -> None:
     visitor.picture("chat")
 
 
+@pytest.mark.parametrize(("options", "processes"), [("", 1), ("child=far deaf=1", 2)])
 def test_stop_ends_the_job_within_two_seconds_and_sends_nothing_that_waits(
-    server: Server, visitor: Visitor, tmp_path: Path
+    server: Server, visitor: Visitor, tmp_path: Path, options: str, processes: int
 ) -> None:
+    """Also a worker that hears nothing, and what it started in a session of its own."""
     ledger = tmp_path / "ledger"
-    visitor.say(counting(ledger, 400))
+    visitor.say(counting(ledger, 400, options))
     visitor.see(".question.open")
     visitor.do("approve")
     visitor.see(".step.running", "counting")
@@ -90,18 +115,23 @@ def test_stop_ends_the_job_within_two_seconds_and_sends_nothing_that_waits(
     visitor.say("and then?")
     visitor.see(".said.waiting", "and then?")
     visitor.picture("chat-progress")
-    begin = time.monotonic()
-    visitor.page.locator("[data-do=stop]").click()
-    until(lambda: not running(server))
-    ended = time.monotonic() - begin
+    (job,) = JobStore(server.home).list("running")
+    worker = psutil.Process(job.worker.pid)
+    family = [worker, *worker.children(recursive=True)]
+    assert len(family) == processes
+    death = Death(family)
+    death.start()
+    stop = visitor.page.locator("[data-do=stop]")
+    stop.evaluate("button => button.addEventListener('click', () => window.clicked = Date.now(), {once: true})")
+    stop.click()
+    death.join()
+    took = time.time() - (time.monotonic() - death.time) - visitor.page.evaluate("window.clicked") / 1000
+    print(f"the last process ended {took:.2f} s after the click")
+    assert 0 < took < 2, f"{took:.2f} s"
     visitor.see(".notice.stopped")
-    print(f"the processes ended {ended:.2f} s after the click, the page said so after {time.monotonic() - begin:.2f} s")
     visitor.see(".step.stopped")
     visitor.see(".said.kept", "and then?")
-    assert ended < 2, f"{ended:.1f} s"
-    kept = len(noted(ledger, "kept"))
-    time.sleep(0.5)
-    assert len(noted(ledger, "kept")) == kept
+    assert running(server) == []
 
 
 def test_a_message_waits_for_the_end_of_the_one_before(visitor: Visitor) -> None:
