@@ -157,7 +157,10 @@ class _Chat:
                     or words != self._words.get(window, "")
                 ):
                     await asyncio.sleep(LOOK)
-            yield gr.skip(), gr.skip()  # Gradio tells the last value once more at the end: over that of the next watcher
+            yield (
+                gr.skip(),
+                gr.skip(),
+            )  # Gradio tells the last value once more at the end: over that of the next watcher
         finally:
             if self._watchers.get(window) == mine:
                 del self._watchers[window]
@@ -183,7 +186,7 @@ class _Chat:
 
 def _frame(page: Page) -> str:
     return (
-        f'<div role="log" tabindex="0" aria-label="{page.say("chat.conversation")}" data-copied="{page.say("chat.copied")}"></div>'
+        f'<div role="log" tabindex="0" aria-label="{page.say("chat.conversation")}" data-copied="{page.say("chat.copied")}" data-language="{page.language}"></div>'
         f'<div class="working" role="status" hidden><i aria-hidden="true"></i><span></span>'
         f'<button type="button" data-do="stop">{page.say("chat.stop")}</button></div>'
     )

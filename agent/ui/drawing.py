@@ -19,6 +19,7 @@ from agent.ui.transcript import Decided, Item, Notice, Question, Reply, Said, St
 from tools import wording
 
 REPORTS = "/reports"  # where the server shows them
+LEARNING = ("train_model", "compress_model")  # steps that have a curve while they go on
 LONG = 40  # characters of an argument beside the name of its step
 _MACROS: dict[type[Item], str] = {
     Said: "said",
@@ -62,14 +63,20 @@ class Drawing:
         self._macros: Any = environment.get_template("items.html.j2").module
 
     def items(self, items: Iterable[Item], now: float) -> list[dict[str, str]]:
-        """Id and HTML of each item, for `page.js`."""
-        drawn = {}
+        """Id and HTML of each item, for `page.js`; the pictures of a step stand below it, those of a run once."""
+        drawn: dict[str, tuple[Item, int | None, str]] = {}
+        pictured: set[str] = set()
         for item in items:
             seconds = item.seconds(now) if isinstance(item, Step) else None
             known = self._drawn.get(item.id)
             if known is None or known[0] is not item or known[1] != seconds:
                 known = (item, seconds, self._draw(item, seconds))
             drawn[item.id] = known
+            if isinstance(item, Step) and item.status == "running" and item.name in LEARNING:
+                drawn[f"{item.id}-live"] = (item, None, str(self._macros.live()))
+            if isinstance(item, Step) and item.status == "done" and item.run and item.run not in pictured:
+                pictured.add(item.run)
+                drawn[f"{item.id}-pictures"] = (item, None, str(self._macros.pictures(item.run)))
         self._drawn = drawn
         return [{"id": name, "html": html} for name, (_, _, html) in drawn.items()]
 

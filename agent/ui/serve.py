@@ -20,6 +20,7 @@ from fastapi.staticfiles import StaticFiles
 from agent.settings import Settings
 from agent.ui.app import create_app
 from agent.ui.drawing import REPORTS
+from agent.ui.gallery import add_gallery
 from agent.ui.gate import HERE, USER, Gate
 from agent.ui.page import LANGUAGES, PATHS, Page
 from agent.ui.uploads import LARGEST
@@ -69,8 +70,10 @@ def create_server(page: Page, users: Mapping[str, str], local: bool = True) -> G
     for path in filter(lambda path: path != "/", PATHS.values()):
         app.add_api_route(path, lambda path=path: RedirectResponse(f"{path}/"))
     app.mount(REPORTS, StaticFiles(directory=page.workspace.reports, check_dir=False))
+    pages = {language: replace(page, language=language) for language in LANGUAGES}
+    add_gallery(app, {str(language): each for language, each in pages.items()})
     for language in sorted(LANGUAGES, key=lambda each: -len(PATHS[each])):  # "/" takes what is left
-        blocks = create_app(replace(page, language=language))
+        blocks = create_app(pages[language])
         blocks.queue(default_concurrency_limit=None)
         gr.mount_gradio_app(app, blocks, path=PATHS[language], run_history=False, footer_links=[], **looks)
     return Gate(app, users, local)
