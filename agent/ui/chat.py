@@ -105,8 +105,10 @@ class _Chat:
         text = str(data.get("text") or "")
         try:
             match data.get("do"):
-                case "say" | "retry":
+                case "say":
                     self._of(session, request).send(text)
+                case "again":
+                    self._of(session, request).again(str(data.get("item")), text)
                 case "approve" | "refuse" as decision:
                     self._of(session, request).decide(decision)
                 case "approve_all":

@@ -22,12 +22,16 @@ REPORTS = "/reports"  # where the server shows them
 LEARNING = ("train_model", "compress_model")  # steps that have a curve while they go on
 LONG = 40  # characters of an argument beside the name of its step
 _MACROS: dict[type[Item], str] = {
-    Said: "said",
     Decided: "decided",
     Reply: "reply",
     Question: "question",
     Notice: "notice",
 }
+
+
+_Drawn = tuple[
+    Item, int | None, str
+]  # with what else it looks like: the seconds of a step, whether a message is the last
 
 
 class Words(Protocol):
@@ -45,7 +49,7 @@ class Drawing:
     def __init__(self, words: Words, reports: Path) -> None:
         self._words = words
         self._report = re.compile(re.escape(escape(f"{reports}/")) + r"([\w-]+\.(?:html|md|json))")
-        self._drawn: dict[str, tuple[Item, int | None, str]] = {}
+        self._drawn: dict[str, _Drawn] = {}
         environment = Environment(
             loader=FunctionLoader(_source), undefined=StrictUndefined, autoescape=True, trim_blocks=True
         )
@@ -64,13 +68,15 @@ class Drawing:
 
     def items(self, items: Iterable[Item], now: float) -> list[dict[str, str]]:
         """Id and HTML of each item, for `page.js`; the pictures of a step stand below it, those of a run once."""
-        drawn: dict[str, tuple[Item, int | None, str]] = {}
+        drawn: dict[str, _Drawn] = {}
         pictured: set[str] = set()
-        for item in items:
-            seconds = item.seconds(now) if isinstance(item, Step) else None
+        shown = list(items)
+        last = next((each for each in reversed(shown) if isinstance(each, Said) and not each.answer), None)
+        for item in shown:
+            state = item.seconds(now) if isinstance(item, Step) else item is last
             known = self._drawn.get(item.id)
-            if known is None or known[0] is not item or known[1] != seconds:
-                known = (item, seconds, self._draw(item, seconds))
+            if known is None or known[0] is not item or known[1] != state:
+                known = (item, state, self._draw(item, state))
             drawn[item.id] = known
             if isinstance(item, Step) and item.status == "running" and item.name in LEARNING:
                 drawn[f"{item.id}-live"] = (item, None, str(self._macros.live()))
@@ -89,9 +95,11 @@ class Drawing:
         empty = self._words.say("chat.none_found" if searched else "chat.none")
         return str(self._macros.sessions(found, current, working, empty))
 
-    def _draw(self, item: Item, seconds: int | None) -> str:
+    def _draw(self, item: Item, state: int | None) -> str:
         if isinstance(item, Step):
-            return str(self._macros.step(item, seconds))
+            return str(self._macros.step(item, state))
+        if isinstance(item, Said):
+            return str(self._macros.said(item, state))
         return str(getattr(self._macros, _MACROS[type(item)])(item))
 
     def _linked(self, html: str) -> str:

@@ -30,6 +30,7 @@ def add_gallery(app: FastAPI, pages: dict[str, Page]) -> None:
     """Give the server the addresses above.
 
     Args:
+        app: the server.
         pages: by language.
     """
 

@@ -50,6 +50,9 @@ function changes(form) {
 
 element.addEventListener('submit', (event) => {
   event.preventDefault();
+  if (event.target.classList.contains('instead')) {
+    return trigger('click', {do: 'again', item: event.target.dataset.item, text: event.target.querySelector('textarea').value});
+  }
   trigger('click', {do: 'change', arguments: changes(event.target)});
 });
 
@@ -60,16 +63,16 @@ element.addEventListener('click', (event) => {
   const said = article?.querySelector('[data-copy]')?.dataset.copy ?? '';
   const what = button.classList.contains('fact') ? 'run' : button.dataset.do;
   if (what === 'copy') return copy(said, button);
-  if (what === 'change') {
+  if (what === 'change' || (what === 'edit' && button.hasAttribute('aria-controls'))) {
     const form = document.getElementById(button.getAttribute('aria-controls'));
     form.hidden = !form.hidden;
-    button.setAttribute('aria-expanded', String(!form.hidden));
-    if (!form.hidden) form.querySelector('input').focus();
+    const opener = element.querySelector(`[aria-expanded][aria-controls="${form.id}"]`);
+    opener.setAttribute('aria-expanded', String(!form.hidden));
+    (form.hidden ? opener : form.querySelector('input, textarea')).focus();
     return;
   }
   if (what === 'edit') {
     write(said);
-    if (article.classList.contains('sent')) return;
     return trigger('click', {do: 'remove', item: button.dataset.item});
   }
   const data = {do: what, item: button.dataset.item, session: button.dataset.session, run: button.dataset.run};
