@@ -37,6 +37,8 @@ _Drawn = tuple[
 class Words(Protocol):
     def say(self, key: str, **values: object) -> str: ...
 
+    def translated(self, text: str) -> str: ...
+
 
 class Drawing:
     """Draws what one page shows; an item that did not change is not drawn again.
@@ -55,6 +57,7 @@ class Drawing:
         )
         environment.globals.update(
             say=words.say,
+            translated=words.translated,
             name=self._name,
             plain=lambda text: Markup(plain(text)),
             markdown=lambda text, facts: Markup(self._linked(html_of(text, facts, self._tip))),
