@@ -14,6 +14,7 @@ from langchain.agents.middleware.types import ToolCallRequest
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from pydantic import ValidationError
 
+from agent.again import found_again
 from agent.events import ApprovalNeeded
 from agent.planner.answers import render
 from agent.planner.memory import last_of_user
@@ -89,6 +90,8 @@ class Approvals(HumanInTheLoopMiddleware[Any, Any, Any]):
         call = request.tool_call
         if refused := _refused_before(call, request.state["messages"]):
             return refusal(call, reason_of(refused))
+        if again := found_again(call, request.state["messages"], self._workspace):
+            return again
         if self._mode == "none" and str(call["id"]) not in self._asked and self._why(call):
             return refusal(call, "approval is switched off: --approve none")
         ran: dict[str, Any] | None = None

@@ -9,6 +9,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from itertools import chain
 from typing import Any, Literal
 
@@ -24,6 +25,7 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph.message import REMOVE_ALL_MESSAGES
 from langgraph.types import Command
 
+from agent.again import instead, place_of
 from agent.approvals import ASK_ABOVE, Approvals, Mode, Pending, pending_of
 from agent.backing import backed, once_more, retold
 from agent.checkpoints import Checkpoints
@@ -110,9 +112,10 @@ class ChatSession:
             ToolErrorMiddleware(readable),
         ]
         if llm.name != "offline":  # the planner makes exact calls by itself, and reads all that there is
+            known = partial(workspace.runs.list, limit=KNOWN_RUNS)
             limits += [
                 Summarizing(llm.model, llm.context, self._explain),
-                Calling(llm.grade, list(self._tools), self._known_runs, llm.context, self._explain, self._note),
+                Calling(llm.grade, list(self._tools), known, llm.context, self._explain, self._note),
                 ModelRetryMiddleware(
                     max_retries=llm.retries, retry_on=passes, on_failure="error", initial_delay=llm.patience
                 ),
@@ -150,6 +153,23 @@ class ChatSession:
             return self.decide(decided.decision, decided.arguments, text, rest=decided.rest)
         except UsageError as problem:
             return iter((ToolNote(text=str(problem)), asked))
+
+    def again(self, text: str, said: str, later: int = 0) -> Iterator[Event]:
+        """Answer a message in the place of `said`, which `later` others of the same words follow, and of all after it.
+
+        What a workflow finished for the answer that is taken back is not done twice. Where there is no such message, it is a new one.
+
+        Raises:
+            UsageError: a message is being answered, or the text is empty.
+        """
+        messages = [] if self._busy.locked() else self._messages()
+        place = place_of(messages, said, later) if text.strip() else None
+        if place is None:
+            return self.stream(text)
+        left = {"messages": [RemoveMessage(id=REMOVE_ALL_MESSAGES), *messages[:place]]}
+        self._agent.update_state(self._config, left, as_node="tools")
+        self._sessions.forget(self.id, [str(each.id) for each in messages[place:]])
+        return self._begin({"messages": [instead(text, messages[place:])]}, text)
 
     def pending(self) -> ApprovalNeeded | None:
         """The question that the conversation waits for; it survives the end of the process."""
@@ -344,9 +364,6 @@ class ChatSession:
     def _started(self, call: Mapping[str, Any]) -> None:
         self._sessions.begin_step(self.id, str(call["id"]), call["name"], call["args"])
         self._events.put(ToolStarted(call_id=str(call["id"]), name=call["name"], arguments=call["args"]))
-
-    def _known_runs(self) -> list[Run]:
-        return self._workspace.runs.list(limit=KNOWN_RUNS)
 
     def _run(self, run_id: str) -> Run | None:
         try:

@@ -175,6 +175,13 @@ class Sessions:
             found = database.execute("SELECT owner FROM owners WHERE session = ?", (session,)).fetchone()
             return str(found[0]) if found else None
 
+    def forget(self, session: str, messages: Iterable[str]) -> None:
+        """Take back messages of a conversation, by their ids, and the steps that were under way."""
+        self.end_steps(session)
+        with self._writing() as database:
+            ids = [(session, message) for message in messages]
+            database.executemany("DELETE FROM said WHERE session = ? AND message = ?", ids)
+
     def begin_step(self, session: str, call: str, name: str, arguments: Mapping[str, Any]) -> None:
         """Note a step before it runs: what is still noted when its process has gone was interrupted."""
         row = (session, call, name, json.dumps(arguments), now().isoformat())

@@ -28,8 +28,14 @@ def create_app(page: Page) -> gr.Blocks:
             for name, build in TABS.items():
                 with gr.Tab(page.say(f"tabs.{name}"), id=name):
                     built[name] = build(page)
-        wanted, chosen = built["chat"], built["runs"]
-        wanted.change(_to_run, wanted, [tabs, chosen, wanted], show_progress="hidden", api_visibility="private")
+        wanted, chosen, ticks = built["chat"], built["runs"], built["jobs"]
+        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+        def opened(tab: gr.SelectData) -> gr.Timer:
+            return gr.Timer(active=tab.value == page.say("tabs.jobs"))
+
+        tabs.select(opened, None, ticks, **quiet)
+        wanted.change(_to_run, wanted, [tabs, chosen, wanted], **quiet)
         api.build(page)
     return blocks
 

@@ -105,8 +105,10 @@ class _Chat:
         text = str(data.get("text") or "")
         try:
             match data.get("do"):
-                case "say" | "retry":
+                case "say":
                     self._of(session, request).send(text)
+                case "again":
+                    self._of(session, request).again(str(data.get("item")), text)
                 case "approve" | "refuse" as decision:
                     self._of(session, request).decide(decision)
                 case "approve_all":
@@ -186,7 +188,7 @@ class _Chat:
 
 def _frame(page: Page) -> str:
     return (
-        f'<div role="log" tabindex="0" aria-label="{page.say("chat.conversation")}" data-copied="{page.say("chat.copied")}"></div>'
+        f'<div role="log" tabindex="0" aria-label="{page.say("chat.conversation")}" data-copied="{page.say("chat.copied")}" data-language="{page.language}"></div>'
         f'<div class="working" role="status" hidden><i aria-hidden="true"></i><span></span>'
         f'<button type="button" data-do="stop">{page.say("chat.stop")}</button></div>'
     )

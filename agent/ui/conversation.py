@@ -55,19 +55,32 @@ class Conversation:
         Raises:
             UsageError: the text is empty or too long; nothing was said.
         """
-        if not text.strip():
-            raise UsageError("the message is empty; say what you want to know")
-        if len(text) > LONGEST:
-            raise UsageError(
-                f"the message has {len(text):,} characters; at most {LONGEST:,} are read: put the rest into a file and name it"
-            )
+        _check(text)
         with self._lock:
             if self.busy:
                 self._waiting.append(self.transcript.say(text, waiting=True))
             else:
                 question = self.transcript.question()
-                self.transcript.say(text)
+                self.transcript.say(text, answer=question is not None)
                 self._start(lambda talk: talk.stream(text), question)
+            self.version += 1
+
+    def again(self, item: str, text: str) -> None:
+        """Answer a message again, or another in its place: what followed it is taken back, and nothing finished is done twice.
+
+        Raises:
+            UsageError: it is not there any more, something is being answered, or the text is empty or too long.
+        """
+        _check(text)
+        with self._lock:
+            if self.busy:
+                raise UsageError("the last message is still being answered; stop it, or wait for its end")
+            said = next((each for each in self.transcript.items if each.id == item), None)
+            if not isinstance(said, Said) or said.state != "sent":
+                raise UsageError("this message is not there any more; say it anew")
+            later = sum(isinstance(each, Said) and each.text == said.text for each in self.transcript.cut(said)[1:])
+            self.transcript.say(text)
+            self._start(lambda talk: talk.again(text, said.text, later))
             self.version += 1
 
     def decide(
@@ -170,3 +183,12 @@ class Conversation:
                 self.transcript.ask(self._question.asked)
             self._question = None
             self.version += 1
+
+
+def _check(text: str) -> None:
+    if not text.strip():
+        raise UsageError("the message is empty; say what you want to know")
+    if len(text) > LONGEST:
+        raise UsageError(
+            f"the message has {len(text):,} characters; at most {LONGEST:,} are read: put the rest into a file and name it"
+        )

@@ -100,6 +100,15 @@ class Conversations:
         with self._lock:
             self._open.pop(session, None)
 
+    def job(self, session: str, visitor: str) -> Job | None:
+        """The job of the step that is under way in a conversation of the visitor.
+
+        Raises:
+            UsageError: there is no such conversation, or it is somebody else's.
+        """
+        self.open(session, visitor)
+        return next((job for step in self._sessions.begun(session) if (job := self._job(step))), None)
+
     def working(self, visitor: str) -> list[str]:
         """The ids of the visitor's sessions in which something goes on or waits."""
         with self._lock:

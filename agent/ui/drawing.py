@@ -14,15 +14,14 @@ from markupsafe import Markup
 
 from agent.events import Backed
 from agent.sessions import Session
-from agent.ui.gallery import PICTURES, pictured
 from agent.ui.markdown import html_of, plain
 from agent.ui.transcript import Decided, Item, Notice, Question, Reply, Said, Step
 from tools import wording
 
 REPORTS = "/reports"  # where the server shows them
+LEARNING = ("train_model", "compress_model")  # steps that have a curve while they go on
 LONG = 40  # characters of an argument beside the name of its step
 _MACROS: dict[type[Item], str] = {
-    Said: "said",
     Decided: "decided",
     Reply: "reply",
     Question: "question",
@@ -30,11 +29,15 @@ _MACROS: dict[type[Item], str] = {
 }
 
 
-class Words(Protocol):
-    @property
-    def language(self) -> str: ...
+_Drawn = tuple[
+    Item, int | None, str
+]  # with what else it looks like: the seconds of a step, whether a message is the last
 
+
+class Words(Protocol):
     def say(self, key: str, **values: object) -> str: ...
+
+    def translated(self, text: str) -> str: ...
 
 
 class Drawing:
@@ -48,33 +51,41 @@ class Drawing:
     def __init__(self, words: Words, reports: Path) -> None:
         self._words = words
         self._report = re.compile(re.escape(escape(f"{reports}/")) + r"([\w-]+\.(?:html|md|json))")
-        self._drawn: dict[str, tuple[Item, int | None, str]] = {}
+        self._drawn: dict[str, _Drawn] = {}
         environment = Environment(
             loader=FunctionLoader(_source), undefined=StrictUndefined, autoescape=True, trim_blocks=True
         )
         environment.globals.update(
             say=words.say,
+            translated=words.translated,
             name=self._name,
             plain=lambda text: Markup(plain(text)),
             markdown=lambda text, facts: Markup(self._linked(html_of(text, facts, self._tip))),
             pairs=_pairs,
             first=_first,
             as_text=_as_text,
-            pictured=lambda reply: [(run, f"{PICTURES}/{words.language}/{run}") for run in pictured(reply.facts)],
             duration=wording.duration,
             size=lambda megabytes: wording.size(megabytes * 1e6),
         )
         self._macros: Any = environment.get_template("items.html.j2").module
 
     def items(self, items: Iterable[Item], now: float) -> list[dict[str, str]]:
-        """Id and HTML of each item, for `page.js`."""
-        drawn = {}
-        for item in items:
-            seconds = item.seconds(now) if isinstance(item, Step) else None
+        """Id and HTML of each item, for `page.js`; the pictures of a step stand below it, those of a run once."""
+        drawn: dict[str, _Drawn] = {}
+        pictured: set[str] = set()
+        shown = list(items)
+        last = next((each for each in reversed(shown) if isinstance(each, Said) and not each.answer), None)
+        for item in shown:
+            state = item.seconds(now) if isinstance(item, Step) else item is last
             known = self._drawn.get(item.id)
-            if known is None or known[0] is not item or known[1] != seconds:
-                known = (item, seconds, self._draw(item, seconds))
+            if known is None or known[0] is not item or known[1] != state:
+                known = (item, state, self._draw(item, state))
             drawn[item.id] = known
+            if isinstance(item, Step) and item.status == "running" and item.name in LEARNING:
+                drawn[f"{item.id}-live"] = (item, None, str(self._macros.live()))
+            if isinstance(item, Step) and item.status == "done" and item.run and item.run not in pictured:
+                pictured.add(item.run)
+                drawn[f"{item.id}-pictures"] = (item, None, str(self._macros.pictures(item.run)))
         self._drawn = drawn
         return [{"id": name, "html": html} for name, (_, _, html) in drawn.items()]
 
@@ -87,9 +98,11 @@ class Drawing:
         empty = self._words.say("chat.none_found" if searched else "chat.none")
         return str(self._macros.sessions(found, current, working, empty))
 
-    def _draw(self, item: Item, seconds: int | None) -> str:
+    def _draw(self, item: Item, state: int | None) -> str:
         if isinstance(item, Step):
-            return str(self._macros.step(item, seconds))
+            return str(self._macros.step(item, state))
+        if isinstance(item, Said):
+            return str(self._macros.said(item, state))
         return str(getattr(self._macros, _MACROS[type(item)])(item))
 
     def _linked(self, html: str) -> str:

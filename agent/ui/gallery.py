@@ -1,50 +1,86 @@
-"""The pictures of a run as a small page of its own, which the chat shows below an answer about that run."""
+"""Pictures for the chat: what a run shows, and the curve of a training that goes on, as JSON that `page.js` draws.
 
-from collections.abc import Iterable
-
-from agent.events import Backed
-from agent.ui.html import TABLES, paragraph, table, text
-from agent.ui.page import Page
-from analyzers.records import Run
-from tools import figures
-
-PICTURES = "/pictures"  # where the server shows them: /pictures/LANGUAGE/RUN
-LIBRARY = f"{PICTURES}/plotly.js"
-MOST = 4  # runs below one answer
-_KINDS = {"train", "analysis", "plan", "compression"}  # that have pictures
-_LOOK = """
-:root { --border-color-primary: #d9dde3; --link-text-color: #0072b2 }
-body { margin: 0; padding: 4px 12px 12px; background: #fff; color: #1f2933; font: 15px/1.5 system-ui, "Noto Sans CJK SC", sans-serif }
-summary { cursor: pointer; padding: 4px 0 }
+GET /pictures/LANGUAGE/RUN   the pictures of a run
+GET /live/LANGUAGE/SESSION   the curve of what is trained in a session now
+GET /plotly.js               what draws them; from this machine, like everything of the page
 """
 
+import json
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import Any
 
-def pictured(facts: Iterable[Backed]) -> list[str]:
-    """The runs with pictures that an answer speaks of, in its order."""
-    runs = dict.fromkeys(fact.run for fact in facts if fact.run and fact.run.partition("-")[0] in _KINDS)
-    return list(runs)[:MOST]
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import FileResponse
+
+from agent.ui.gate import USER
+from agent.ui.html import paragraph, table, text
+from agent.ui.page import NOBODY, Page
+from agent.ui.pictures import on_white
+from analyzers.errors import LayerwiseError
+from tools.figures import Picture, live_curve, pictures, translated
+from tools.jobs import Job
+
+PICTURES, LIVE, PLOTLY = "/pictures", "/live", "/plotly.js"
+KEPT = {"Cache-Control": "private, max-age=86400"}
 
 
-def gallery(run: Run, page: Page) -> str:
-    """All pictures of a run, each with what it shows and the same values as a table."""
-    found = figures.pictures(run)
-    shown = "".join(_shown(picture, page) for picture in found) or paragraph(page.say("chat.no_pictures"))
-    return (
-        f'<!doctype html><html lang="{page.language}"><head><meta charset="utf-8"><title>{text(run.id)}</title>'
-        f'<style>{TABLES}{_LOOK}</style><script src="{LIBRARY}"></script></head><body><main>{shown}</main></body></html>'
-    )
+def add_gallery(app: FastAPI, pages: dict[str, Page]) -> None:
+    """Give the server the addresses above.
+
+    Args:
+        app: the server.
+        pages: by language.
+    """
+
+    def of_run(language: str, run: str) -> Response:
+        return _answer(lambda: _of_run(pages[language], run))
+
+    def live(language: str, session: str, request: Request) -> Response:
+        visitor = str(request.scope.get(USER, NOBODY))
+        return _answer(lambda: _live(pages[language], session, visitor))
+
+    def plotly() -> Response:
+        found = resources.files("plotly").joinpath("package_data/plotly.min.js")
+        return FileResponse(Path(str(found)), media_type="text/javascript", headers=KEPT)
+
+    app.add_api_route(f"{PICTURES}/{{language}}/{{run}}", of_run)
+    app.add_api_route(f"{LIVE}/{{language}}/{{session}}", live)
+    app.add_api_route(PLOTLY, plotly)
 
 
-def _shown(picture: figures.Picture, page: Page) -> str:
+def _answer(made: Callable[[], list[dict[str, Any]]]) -> Response:
+    """Nothing, where there is no such run, session or language: the chat then shows no picture."""
+    try:
+        return Response(json.dumps(made()), media_type="application/json")
+    except (LayerwiseError, KeyError):
+        return Response("[]", 404, media_type="application/json")
+
+
+def _of_run(page: Page, name: str) -> list[dict[str, Any]]:
+    return [_drawn(picture, page) for picture in pictures(page.workspace.runs.get(name))]
+
+
+def _live(page: Page, session: str, visitor: str) -> list[dict[str, Any]]:
+    job: Job | None = page.conversations.job(session, visitor)
+    found = live_curve(page.workspace.runs.folder(job.run)) if job and job.run else None
+    if found is None:
+        return []
+    name = page.say("runs.picture_training")
+    return [_drawn(Picture("training", name, page.say("chat.goes_on"), *found), page)]
+
+
+def _drawn(picture: Picture, page: Page) -> dict[str, Any]:
+    shown = translated(picture, page.language)
     name = page.say(f"runs.picture_{picture.name}")
     caption = page.say("runs.table", title=name)
-    drawn = picture.figure.to_html(
-        full_html=False,
-        include_plotlyjs=False,
-        default_height=f"{picture.figure.layout.height}px",
-        config={"displayModeBar": False, "responsive": True},
-    )
-    return (
-        f'<h2>{text(name)}</h2>{paragraph(picture.about)}<div role="img" aria-label="{text(picture.about)}">{drawn}</div>'
-        f"<details><summary>{text(caption)}</summary>{table(*picture.table, caption)}</details>"
-    )
+    values = f"<details><summary>{text(caption)}</summary>{table(*shown.table, caption)}</details>"
+    figure = on_white(shown.figure)
+    return {
+        "name": picture.name,
+        "title": name,
+        "about": paragraph(shown.about),
+        "figure": json.loads(figure.to_json()) if figure else {},
+        "table": values,
+    }

@@ -26,7 +26,7 @@ POLICY = "; ".join(
         "font-src 'self' data:",
         "media-src 'self' data: blob:",
         "worker-src 'self' blob:",
-        "frame-ancestors 'self'",  # pictures stand in frames of the chat
+        "frame-ancestors 'none'",
         "form-action 'self'",
     ]
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-TABLES = """
+_CSS = """
 .lw-scroll { overflow-x: auto; max-height: 26rem; overflow-y: auto }
 .lw-scroll:focus-visible, button:focus-visible { outline: 2px solid #0072b2; outline-offset: 2px }
 table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; width: auto; min-width: 50% }
@@ -38,7 +38,7 @@ element.addEventListener('click', event => {
 
 def block(value: str = "", **options: Any) -> gr.HTML:
     """A component for what the functions below return; `click` gives `event.picked` of a button in it."""
-    return gr.HTML(value, css_template=TABLES, js_on_load=_PICK, apply_default_css=False, **options)
+    return gr.HTML(value, css_template=_CSS, js_on_load=_PICK, apply_default_css=False, **options)
 
 
 def text(given: object) -> str:

@@ -50,6 +50,9 @@ function changes(form) {
 
 element.addEventListener('submit', (event) => {
   event.preventDefault();
+  if (event.target.classList.contains('instead')) {
+    return trigger('click', {do: 'again', item: event.target.dataset.item, text: event.target.querySelector('textarea').value});
+  }
   trigger('click', {do: 'change', arguments: changes(event.target)});
 });
 
@@ -60,16 +63,16 @@ element.addEventListener('click', (event) => {
   const said = article?.querySelector('[data-copy]')?.dataset.copy ?? '';
   const what = button.classList.contains('fact') ? 'run' : button.dataset.do;
   if (what === 'copy') return copy(said, button);
-  if (what === 'change') {
+  if (what === 'change' || (what === 'edit' && button.hasAttribute('aria-controls'))) {
     const form = document.getElementById(button.getAttribute('aria-controls'));
     form.hidden = !form.hidden;
-    button.setAttribute('aria-expanded', String(!form.hidden));
-    if (!form.hidden) form.querySelector('input').focus();
+    const opener = element.querySelector(`[aria-expanded][aria-controls="${form.id}"]`);
+    opener.setAttribute('aria-expanded', String(!form.hidden));
+    (form.hidden ? opener : form.querySelector('input, textarea')).focus();
     return;
   }
   if (what === 'edit') {
     write(said);
-    if (article.classList.contains('sent')) return;
     return trigger('click', {do: 'remove', item: button.dataset.item});
   }
   const data = {do: what, item: button.dataset.item, session: button.dataset.session, run: button.dataset.run};
@@ -81,17 +84,6 @@ element.addEventListener('click', (event) => {
   if (what === 'delete' && !window.confirm(button.dataset.ask)) return;
   trigger('click', data);
 });
-
-// A frame of pictures is as high as they are.
-function grow(frame) {
-  const inside = frame.contentDocument?.body;
-  if (!inside) return;
-  new ResizeObserver(() => { frame.style.height = `${inside.scrollHeight + 4}px`; }).observe(inside);
-}
-
-element.addEventListener('load', (event) => {
-  if (event.target.tagName === 'IFRAME') grow(event.target);
-}, true);
 
 // A tip stands above its number, inside the window whatever scrolls or is cut off around it.
 function point(event) {
@@ -108,11 +100,75 @@ function point(event) {
 element.addEventListener('mouseover', point);
 element.addEventListener('focusin', point);
 
+// Pictures: asked for and drawn when they come into view, since a long conversation has many.
+const DRAWN = {displayModeBar: false, responsive: true};
+let plotly;
+function drawer() {
+  plotly ??= new Promise((done, failed) => {
+    if (window.Plotly) return done(window.Plotly);
+    const script = document.createElement('script');
+    script.src = '/plotly.js';
+    script.onload = () => done(window.Plotly);
+    script.onerror = failed;
+    document.head.append(script);
+  });
+  return plotly;
+}
+
+async function picture(section, kind, name) {
+  const answer = await fetch(`/${kind}/${log.dataset.language}/${encodeURIComponent(name)}`);
+  const found = answer.ok ? await answer.json() : [];
+  for (const each of found) {
+    let place = section.querySelector(`:scope > [data-name="${each.name}"]`);
+    if (!place) {
+      place = document.createElement('details');
+      place.className = 'picture';
+      place.open = true;
+      place.dataset.name = each.name;
+      place.innerHTML = '<summary></summary><div class="about"></div><div class="plot"></div><div class="numbers"></div>';
+      place.querySelector('summary').textContent = each.title;
+      section.append(place);
+    }
+    const atEnd = ended();
+    const opened = place.querySelector('.numbers details')?.open;
+    place.querySelector('.about').innerHTML = each.about;  // escaped by the server, as the table
+    place.querySelector('.numbers').innerHTML = each.table;
+    if (opened) place.querySelector('.numbers details').open = true;
+    const plot = place.querySelector('.plot');
+    plot.style.minHeight = `${each.figure.layout.height}px`;
+    plot.setAttribute('role', 'img');
+    plot.setAttribute('aria-label', `${each.title}. ${place.querySelector('.about').textContent}`);
+    const Plotly = await drawer();
+    await Plotly.react(plot, each.figure.data, each.figure.layout, DRAWN);
+    if (atEnd) log.scrollTop = log.scrollHeight;
+  }
+}
+
+const EVERY = 3000;  // milliseconds between two looks at a curve that grows
+async function follow(section) {
+  while (section.isConnected) {
+    if (section.offsetParent && !document.hidden) await picture(section, 'live', log.dataset.session).catch(() => {});
+    await new Promise((done) => setTimeout(done, EVERY));
+  }
+}
+
+const inView = new IntersectionObserver((seen) => {
+  for (const each of seen) {
+    if (!each.isIntersecting) continue;
+    inView.unobserve(each.target);
+    picture(each.target, 'pictures', each.target.dataset.run).catch(() => {});
+  }
+}, {rootMargin: '400px'});
+
+function ended() {
+  return log.scrollHeight - log.scrollTop - log.clientHeight < 80;
+}
+
 // Replaces only items whose HTML is new, so that what was opened, selected or focused in the others stays.
 function draw() {
   const view = props.value;
   if (!log || !view || !view.items) return;
-  const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 80 || log.dataset.session !== view.session;
+  const atEnd = ended() || log.dataset.session !== view.session;
   let before = null;
   for (const item of view.items) {
     let place = log.querySelector(`:scope > [data-id="${item.id}"]`);
@@ -125,6 +181,10 @@ function draw() {
       const same = place.querySelector('details')?.className;
       place.innerHTML = item.html;
       place.shown = item.html;
+      for (const section of place.querySelectorAll('.pictures')) {
+        if (section.classList.contains('live')) follow(section);
+        else inView.observe(section);
+      }
       const details = place.querySelector('details');
       if (details && details.className === same) details.open = opened;
     }

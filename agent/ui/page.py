@@ -13,6 +13,7 @@ from agent.ui.conversations import Conversations
 from agent.ui.preferences import Preferences
 from agent.ui.watch import Watch
 from prompts import load
+from tools.translation import words
 from tools.workspace import Workspace
 
 Language = Literal["en", "zh"]
@@ -63,6 +64,10 @@ class Page:
         part, _, name = key.partition(".")
         words = _words(part)[name][self.language]
         return words.format(**values) if values else words
+
+    def translated(self, text: str) -> str:
+        """A text that is made of parts elsewhere, such as the cell of a table, in the language of the page."""
+        return words(self.language)(text)
 
     def visitor(self, request: gr.Request | None) -> str:
         """The name of who looks at the page; `NOBODY` where no users are set."""

@@ -5,7 +5,7 @@ import plotly.graph_objects as go
 
 from agent.ui.html import block, paragraph, table
 from agent.ui.page import Page
-from tools.figures import Picture
+from tools.figures import Picture, translated
 
 
 def plot(figure: go.Figure | None = None, *, visible: bool = True) -> gr.Plot:
@@ -19,6 +19,7 @@ def on_white(figure: go.Figure | None) -> go.Figure | None:
 
 def show(picture: Picture, page: Page) -> None:
     """Put a picture where the page is being built."""
+    picture = translated(picture, page.language)
     name = page.say(f"runs.picture_{picture.name}")
     block(f"<h3>{name}</h3>{paragraph(picture.about)}")
     plot(picture.figure)

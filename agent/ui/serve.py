@@ -5,7 +5,6 @@ import threading
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import replace
-from functools import partial
 from importlib import resources
 from ipaddress import ip_address
 from pathlib import Path
@@ -15,19 +14,15 @@ from typing import Any
 import gradio as gr
 import uvicorn
 from fastapi import FastAPI
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from fastapi.routing import APIRoute
+from fastapi.responses import RedirectResponse
 from fastapi.staticfiles import StaticFiles
-from plotly.offline import get_plotlyjs
-from starlette.routing import BaseRoute
 
 from agent.settings import Settings
 from agent.ui.app import create_app
 from agent.ui.drawing import REPORTS
-from agent.ui.gallery import LIBRARY, PICTURES, gallery
+from agent.ui.gallery import add_gallery
 from agent.ui.gate import HERE, USER, Gate
-from agent.ui.html import paragraph
-from agent.ui.page import LANGUAGES, PATHS, Language, Page
+from agent.ui.page import LANGUAGES, PATHS, Page
 from agent.ui.uploads import LARGEST
 from analyzers.errors import LayerwiseError, UsageError
 from tools.workspace import Workspace
@@ -74,29 +69,14 @@ def create_server(page: Page, users: Mapping[str, str], local: bool = True) -> G
         looks["auth_dependency"] = lambda request: request.scope.get(USER)
     for path in filter(lambda path: path != "/", PATHS.values()):
         app.add_api_route(path, lambda path=path: RedirectResponse(f"{path}/"))
-    app.router.routes += picture_routes(page)
     app.mount(REPORTS, StaticFiles(directory=page.workspace.reports, check_dir=False))
+    pages = {language: replace(page, language=language) for language in LANGUAGES}
+    add_gallery(app, {str(language): each for language, each in pages.items()})
     for language in sorted(LANGUAGES, key=lambda each: -len(PATHS[each])):  # "/" takes what is left
-        blocks = create_app(replace(page, language=language))
+        blocks = create_app(pages[language])
         blocks.queue(default_concurrency_limit=None)
         gr.mount_gradio_app(app, blocks, path=PATHS[language], run_history=False, footer_links=[], **looks)
     return Gate(app, users, local)
-
-
-def picture_routes(page: Page) -> list[BaseRoute]:
-    """The pictures of each run, and the library that draws them."""
-    return [
-        APIRoute(LIBRARY, lambda: Response(get_plotlyjs(), media_type="text/javascript")),
-        APIRoute(PICTURES + "/{language}/{run}", partial(_gallery, page), response_class=HTMLResponse),
-    ]
-
-
-def _gallery(page: Page, language: Language, run: str) -> HTMLResponse:
-    try:
-        found = page.workspace.runs.get(run)
-    except LayerwiseError as problem:  # deleted since, or damaged
-        return HTMLResponse(paragraph(problem, alert=True), status_code=404)
-    return HTMLResponse(gallery(found, replace(page, language=language)))
 
 
 def _warm(page: Page) -> None:

@@ -47,6 +47,7 @@ class Said(Item):
     state: Literal["sent", "waiting", "kept"] = (
         "sent"  # waiting: for the end of the turn; kept: never sent, after a stop
     )
+    answer: bool = False  # to a question
 
 
 @dataclass(frozen=True)
@@ -114,9 +115,9 @@ class Transcript:
     def __init__(self, lines: Iterable[Line] = ()) -> None:
         self.items: list[Item] = [item for line in lines for item in _from(line)]
 
-    def say(self, text: str, waiting: bool = False) -> Said:
+    def say(self, text: str, waiting: bool = False, answer: bool = False) -> Said:
         """A message of the user; one that waits stands at the end until `sent`."""
-        said = Said(text, "waiting" if waiting else "sent")
+        said = Said(text, "waiting" if waiting else "sent", answer)
         self.items.append(said)
         if not waiting:
             self._settle_question()
@@ -126,6 +127,12 @@ class Transcript:
         """A message that waited is being answered now: it moves behind what was answered before it."""
         self.remove(said)
         self.say(said.text)
+
+    def cut(self, said: Said) -> list[Item]:
+        """Take back a message and all that follows it; what was taken back."""
+        place = self.items.index(said)
+        gone, self.items = self.items[place:], self.items[:place]
+        return gone
 
     def keep(self, said: Said) -> None:
         """A message that waited is not going to be sent."""

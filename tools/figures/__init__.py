@@ -17,6 +17,7 @@ from tools.figures.score_map import score_map
 from tools.figures.scores import score_table, scores_with_intervals
 from tools.figures.tower import tower, tower_table
 from tools.figures.training import epoch_table, training_curve
+from tools.figures.translating import translated
 from tools.figures.values import Values
 
 __all__ = [
@@ -47,4 +48,5 @@ __all__ = [
     "tower",
     "tower_table",
     "training_curve",
+    "translated",
 ]

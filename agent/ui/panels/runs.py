@@ -12,12 +12,13 @@ from agent.histories import LISTED, about, compared, line_of, short
 from agent.summaries import summary
 from agent.ui import pictures
 from agent.ui.failures import on_page
-from agent.ui.html import block, lines, paragraph, table
+from agent.ui.html import block, lines, paragraph, table, text
 from agent.ui.page import Page
 from analyzers.errors import UnknownRun
 from analyzers.records import Kind, Run
 from knowledge.comparison import compare
 from tools import figures
+from tools.facts import facts
 
 SHOWN = 30  # runs in the list
 COMPARED = 4
@@ -32,9 +33,10 @@ def build(page: Page) -> gr.Dropdown:
     panel = _Panel(page)
     say = panel.say
     with gr.Row(equal_height=True):
-        kind = gr.Dropdown([(say("any"), ""), *get_args(Kind)], value="", label=say("kind"), min_width=120)
+        kinds = [(page.translated(kind), kind) for kind in get_args(Kind)]
+        kind = gr.Dropdown([(say("any"), ""), *kinds], value="", label=say("kind"), min_width=120)
         model = gr.Textbox(label=say("model"), max_length=500, min_width=140)
-        text = gr.Textbox(label=say("text"), max_length=2000, min_width=180)
+        said = gr.Textbox(label=say("text"), max_length=2000, min_width=180)
         tags = gr.Textbox(label=say("tags"), max_length=500, min_width=140)
         pinned = gr.Checkbox(label=say("pinned"), min_width=100)
     find = gr.Button(say("find"), size="sm")
@@ -60,10 +62,10 @@ def build(page: Page) -> gr.Dropdown:
             keep = gr.Button(say("keep"), size="sm")
     drawn = gr.State(())
 
-    filters = [kind, model, text, tags, pinned]
+    filters = [kind, model, said, tags, pinned]
     opened = [detail, actions, pin, tagged, packed, asking, drawn]
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    gr.on([find.click, *(each.submit for each in (model, text, tags)), kind.input, pinned.input],
+    gr.on([find.click, *(each.submit for each in (model, said, tags)), kind.input, pinned.input],
           panel.find, filters, [listing, chosen], **quiet)  # fmt: skip
     tab = gr.context.Context.block  # the tab that this is built in: it is filled when it is first looked at
     if isinstance(tab, gr.Tab):
@@ -114,7 +116,7 @@ class _Panel:
             rows = [[*line_of(run), short(labels.get(run.id))] for run in found]
             ids = [run.id for run in found]
             caption = self.say("found" if text.strip() else "listed")
-            return table([*LISTED, self.say("labels")], rows, caption, picks=ids), gr.Dropdown(choices=ids)
+            return self._table([*LISTED, "labels"], rows, caption, ids), gr.Dropdown(choices=ids)
 
     def _found(self, text: str, model: str, wanted: dict[str, Any]) -> list[Run]:
         """By the model at the start of the lineage, else by the model that was given."""
@@ -148,19 +150,36 @@ class _Panel:
             if len(runs) > 1:
                 return self._compared(runs), hidden, *nothing, tuple(names)
             run, labels = runs[0], self._store.labels(names[0])
-            words = [summary(run), *about(self._store.lineage(run.id), labels)]
-            shown = lines("\n".join(words), self.say("summary", run=run.id))
+            related = about(self._store.lineage(run.id), labels)
+            shown = self._told(run, related)
             if run.measurements:
-                shown += table(*figures.before_after_table(run.measurements), self.say("measured", run=run.id))
+                shown += self._table(*figures.before_after_table(run.measurements), self.say("measured", run=run.id))
             pin = gr.Button(self.say("unpin" if labels.pinned else "pin"))
             return shown, gr.Column(visible=True), pin, " ".join(labels.tags), unpacked, hidden, (run.id,)
+
+    def _told(self, run: Run, related: list[str]) -> str:
+        """What was found, in words of the page: those of the command line, or of the chat."""
+        label = self.say("summary", run=run.id)
+        if self._page.language == "en":
+            return lines("\n".join([summary(run), *related]), label)
+        from agent.planner.answers import render
+        from agent.ui.markdown import html_of
+
+        told = html_of(render(self._page.language, "shown", run=facts(run, self._store)))
+        return f"<section>{text(label)}{told}</section>" + lines("\n".join(map(self._page.translated, related)), label)
+
+    def _table(self, header: list[str], rows: list[list[str]], caption: str, picks: list[str] | None = None) -> str:
+        say = self._page.translated
+        return table(
+            [say(each) for each in header], [[say(cell) for cell in row] for row in rows], caption, picks=picks
+        )
 
     def _compared(self, runs: list[Run]) -> str:
         parts = compared(compare(runs))
         return "".join(
             "".join(paragraph(line) for line in part.splitlines())
             if isinstance(part, str)
-            else table(*part, f"{self.say('compared')}: {part[0][0]}")
+            else self._table(*part, f"{self.say('compared')}: {self._page.translated(part[0][0])}")
             for part in parts
         )
 

@@ -86,6 +86,7 @@ class _Panel:
             return paragraph(self.say("model_nothing"))
         with on_page():
             facts = about_model(model_reference(named, self._page), self._page.workspace)
+        facts = [(self._page.translated(name), self._page.translated(value)) for name, value in facts]
         return table(["", ""], facts, f"{self.say('model_facts')}: {named.strip()}")
 
     def named(self, named: str, text: str, label: str) -> tuple[Any, ...]:

@@ -31,6 +31,10 @@ class Talk:
                 return
         yield ASKED if text == "ask" else Answer(text=f"answer to {text}", run_ids=(), grounded=True)
 
+    def again(self, text: str, said: str, later: int) -> Iterator[Event]:
+        self.said.append((text, said, later))
+        yield Answer(text=f"answer to {text}", run_ids=(), grounded=True)
+
     def decide(self, decision: str, arguments: Any, rest: bool) -> Iterator[Event]:
         self.said.append((decision, arguments, rest))
         if self.problem:
@@ -122,6 +126,27 @@ def test_a_decision_that_does_not_arrive_leaves_the_question_open(
     assert str(problem) in notice.text
     assert isinstance(question, Question)
     assert question.open
+
+
+def test_a_message_is_answered_again_and_what_followed_is_gone(conversation: Conversation, talk: Talk) -> None:
+    talk.go.set()
+    for text in ("one", "two", "two"):
+        conversation.send(text)
+        until(lambda: not conversation.busy)
+    first = next(item for item in conversation.transcript.items if getattr(item, "text", "") == "two")
+    conversation.again(first.id, "three")
+    until(lambda: not conversation.busy)
+    assert talk.said[-1] == ("three", "two", 1)
+    assert shown(conversation) == ["one", "answer to one", "three", "answer to three"]
+    with pytest.raises(UsageError, match="say it anew"):
+        conversation.again(first.id, "three")
+
+
+def test_nothing_is_answered_again_while_a_message_is(conversation: Conversation) -> None:
+    conversation.send("one")
+    with pytest.raises(UsageError, match="still being answered"):
+        conversation.again(conversation.transcript.items[0].id, "one")
+    assert shown(conversation) == ["one"]
 
 
 @pytest.mark.parametrize("text", ["", " \n ", "x" * (LONGEST + 1)])

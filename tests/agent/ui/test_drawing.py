@@ -42,7 +42,7 @@ ITEMS: list[Item] = [
 
 def drawing(language: Any = "en", reports: Path = Path("/home/reports")) -> Drawing:
     class Words:
-        users, say = (), Page.say
+        users, say, translated = (), Page.say, Page.translated
 
     words: Any = Words()
     words.language = language

@@ -86,11 +86,13 @@ def test_the_whole_way_from_hello_to_a_smaller_model(visitor: Visitor) -> None:
     for step in ("Train a model", "Score the layers", "Plan which layers go", "Compress the model"):
         visitor.see(".step.done", step)
     visitor.see(".reply", "compression-")
-    visitor.page.locator(".reply .pictures summary").last.click()
-    frame = visitor.page.frame_locator(".reply .pictures[open] iframe")
-    expect(frame.locator(".js-plotly-plot .main-svg").first).to_be_visible()
-    expect(frame.locator("h2").first).to_be_visible()
-    visitor.picture("chat-pictures")
+    for run, count in (("train-2a2a2a", 1), ("analysis-3b3b3b", 4), ("plan-4c4c4c", 3), ("compression-5d5d5d", 2)):
+        shown = visitor.page.locator(f".pictures[data-run={run}]")
+        shown.scroll_into_view_if_needed()
+        expect(shown.locator(".js-plotly-plot")).to_have_count(count)
+    values = visitor.page.locator(".pictures[data-run=plan-4c4c4c] .numbers").first
+    values.locator("summary").click()
+    assert values.locator("tbody tr").count() == 6  # of the tower: a row a layer
     visitor.say("Write a report")
     visitor.see(".step.done", "Write a report")
     link = visitor.see(".reply a", "compression-").get_attribute("href")
@@ -126,7 +128,7 @@ def test_stop_ends_the_job_within_two_seconds_and_sends_nothing_that_waits(
     stop.click()
     death.join()
     took = time.time() - (time.monotonic() - death.time) - visitor.page.evaluate("window.clicked") / 1000
-    print(f"the last process ended {took:.2f} s after the click")
+    print(f"TOOK {took:.2f}")
     assert 0 < took < 2, f"{took:.2f} s"
     visitor.see(".notice.stopped")
     visitor.see(".step.stopped")
@@ -203,8 +205,32 @@ def test_bad_input_is_answered_and_nothing_is_lost(visitor: Visitor) -> None:
     expect(visitor.page.locator("#message textarea")).to_have_value("x" * 100_000)
     visitor.say("fail")
     visitor.see(".notice.failed", "start the server")
-    visitor.page.locator("[data-do=retry]").last.click()
-    expect(visitor.page.locator("[role=log] .notice.failed")).to_have_count(2)
+
+
+def test_the_last_message_is_answered_again_or_changed_and_no_run_is_made_twice(
+    server: Server, visitor: Visitor
+) -> None:
+    visitor.say(TRAIN)
+    visitor.see(".question.open")
+    visitor.do("approve")
+    visitor.see(".reply", "Trained")
+    jobs = len(JobStore(server.home).list())
+    log = visitor.page.locator("[role=log]")
+    before = log.locator(".reply").inner_text()
+    visitor.do("again")
+    expect(log.locator(".question")).to_have_count(0)
+    expect(log.locator(".reply")).to_have_text(before, use_inner_text=True)
+    assert len(JobStore(server.home).list()) == jobs
+    log.locator("footer [data-do=edit]").click()  # by keyboard from here
+    visitor.page.keyboard.press("Control+A")
+    visitor.page.keyboard.type("stream something else")
+    visitor.page.keyboard.press("Tab")
+    visitor.page.keyboard.press("Enter")
+    visitor.see(".reply", "something else")
+    assert log.locator(".said .bubble, .reply .prose").all_inner_texts() == ["stream something else", "something else"]
+    visitor.page.reload()
+    visitor.see(".reply", "something else")
+    expect(log.locator(".said")).to_have_count(1)
 
 
 def test_sessions_are_searched_renamed_deleted_and_continued(visitor: Visitor) -> None:
