@@ -14,12 +14,6 @@ from itertools import chain
 from typing import Any, Literal
 
 from langchain.agents import create_agent
-from langchain.agents.middleware import (
-    ModelCallLimitMiddleware,
-    ModelRetryMiddleware,
-    ToolCallLimitMiddleware,
-    ToolErrorMiddleware,
-)
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, RemoveMessage, ToolMessage
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph.message import REMOVE_ALL_MESSAGES
@@ -44,14 +38,14 @@ from agent.events import (
     Withdrawn,
 )
 from agent.history import mended
-from agent.llm import LanguageModel, explain, passes
+from agent.llm import LanguageModel, explain
+from agent.middleware import middleware
 from agent.planner.memory import last_of_user
 from agent.planner.reading import language_of
 from agent.refusals import refusal
 from agent.sessions import Begun, Sessions
-from agent.strategies.calling import MODEL_CALLS, TOOL_CALLS, Calling
-from agent.summarizing import Summarizing
-from agent.turns import Events, QueuedProgress, Turn, readable, stopped
+from agent.strategies.calling import MODEL_CALLS
+from agent.turns import Events, QueuedProgress, Turn, stopped
 from analyzers.errors import Cancelled, LanguageModelError, LayerwiseError, UsageError
 from analyzers.progress import Progress
 from analyzers.records import Run
@@ -106,20 +100,8 @@ class ChatSession:
         self._checkpoints = Checkpoints(workspace)
         tools = catalog(workspace, self._new_progress, workflows)
         self._tools = {tool.name: tool for tool in tools}
-        limits: list[Any] = [
-            ModelCallLimitMiddleware(run_limit=MODEL_CALLS + 1),  # one more for the end of a turn that went too far
-            ToolCallLimitMiddleware(run_limit=TOOL_CALLS),
-            ToolErrorMiddleware(readable),
-        ]
-        if llm.name != "offline":  # the planner makes exact calls by itself, and reads all that there is
-            known = partial(workspace.runs.list, limit=KNOWN_RUNS)
-            limits += [
-                Summarizing(llm.model, llm.context, self._explain),
-                Calling(llm.grade, list(self._tools), known, llm.context, self._explain, self._note),
-                ModelRetryMiddleware(
-                    max_retries=llm.retries, retry_on=passes, on_failure="error", initial_delay=llm.patience
-                ),
-            ]
+        known = partial(workspace.runs.list, limit=KNOWN_RUNS)
+        limits = middleware(llm, list(self._tools), known, self._explain, self._note)
         self._agent = create_agent(
             llm.model,
             tools,

@@ -216,6 +216,7 @@ def test_the_last_message_is_answered_again_or_changed_and_no_run_is_made_twice(
     visitor.see(".reply", "Trained")
     jobs = len(JobStore(server.home).list())
     log = visitor.page.locator("[role=log]")
+    expect(log.locator(".reply footer")).to_be_visible()  # it is whole
     before = log.locator(".reply").inner_text()
     visitor.do("again")
     expect(log.locator(".question")).to_have_count(0)
