@@ -1,6 +1,7 @@
 """A server with fake workflows in real jobs, and Debian's Chromium: one of each for all tests of a module."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -125,6 +126,7 @@ class Visitor:
 
     def new(self) -> "Visitor":
         """A session in which nothing was said."""
+        expect(self.page).to_have_url(re.compile("session="))
         before = self.page.url
         self.page.locator("#new").click()
         expect(self.page).not_to_have_url(before)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, BrowserContext
 
 from tests.agent.ui.conftest import PATIENCE, Server
 from tests.sample_runs import analysis_run, story
@@ -32,11 +32,19 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         server.end()
 
 
+@pytest.fixture(scope="module")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """What a browser keeps: the scripts of the page are loaded and compiled once for all tests."""
+    opened = browser.new_context(viewport={"width": 1200, "height": 900})
+    opened.set_default_timeout(PATIENCE)
+    yield opened
+    opened.close()
+
+
 @pytest.fixture
-def page(site: Site, browser: Browser) -> Iterator[Any]:
-    """A new visitor. Whatever the page asks of another host, or runs that somebody slipped into it, fails the test."""
-    visitor = browser.new_page(viewport={"width": 1200, "height": 900})
-    visitor.set_default_timeout(PATIENCE)
+def page(site: Site, context: BrowserContext) -> Iterator[Any]:
+    """A new window. Whatever the page asks of another host, or runs that somebody slipped into it, fails the test."""
+    visitor = context.new_page()
     wrong: list[str] = []
     visitor.on("request", lambda asked: wrong.append(asked.url) if _foreign(asked.url, site) else None)
     visitor.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
