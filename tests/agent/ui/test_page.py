@@ -137,7 +137,7 @@ def test_stop_ends_the_job_within_two_seconds_and_sends_nothing_that_waits(
 
 
 def test_a_message_waits_for_the_end_of_the_one_before(visitor: Visitor) -> None:
-    visitor.say("stream " + "slowly " * 15)
+    visitor.say("stream " + "slowly " * 40)  # long enough for the next to be seen waiting
     expect(visitor.page.locator("#message textarea")).to_have_value("")  # nobody types the next one sooner
     visitor.say("stream second")
     visitor.see(".said.waiting", "stream second")
