@@ -158,7 +158,7 @@ const inView = new IntersectionObserver((seen) => {
     inView.unobserve(each.target);
     picture(each.target, 'pictures', each.target.dataset.run).catch(() => {});
   }
-}, {rootMargin: '400px'});
+}, {root: log, rootMargin: '1500px 0px'});  // also what lies above or below what is seen
 
 function ended() {
   return log.scrollHeight - log.scrollTop - log.clientHeight < 80;
@@ -168,6 +168,7 @@ function ended() {
 function draw() {
   const view = props.value;
   if (!log || !view || !view.items) return;
+  const mine = log.querySelectorAll('.said').length;
   const atEnd = ended() || log.dataset.session !== view.session;
   let before = null;
   for (const item of view.items) {
@@ -201,7 +202,7 @@ function draw() {
     address.searchParams.set('session', view.session);
     window.history.replaceState(null, '', address);
   }
-  if (atEnd) log.scrollTop = log.scrollHeight;
+  if (atEnd || log.querySelectorAll('.said').length > mine) log.scrollTop = log.scrollHeight;  // who says something sees it
 }
 
 // The conversation takes what the rest of the window leaves.
