@@ -2,7 +2,8 @@
 
 `wording.json` holds answers about the runs of `demo_runs.json` (recorded from a real demo). Its part says how the check met
 them: "dev" was looked at while the check was written, "holdout" (chosen by the SHA-256 of the text, half of those written
-first) was only counted until the check was done (20 of 69 refused) and mended for five of these after it, "model" is what Qwen2.5-Coder-1.5B said of these runs, labelled by hand.
+first) was only counted until the check was done (20 of 69 refused) and mended by these after it, "unseen" was written on
+2026-11-27 by somebody who did not know the check and is only counted (25 of 60 refused), "model" is what Qwen2.5-Coder-1.5B said of these runs, labelled by hand.
 """
 
 import json
@@ -78,7 +79,7 @@ def refused(part: str) -> tuple[str, ...]:
 
 
 # At most so many refused: the targets (2 %) for what the check was written with, for the rest what was measured.
-@pytest.mark.parametrize(("part", "most"), [("own", 0.02), ("dev", 0.04), ("holdout", 0.24), ("model", 0.0)])
+@pytest.mark.parametrize(("part", "most"), [("own", 0.02), ("dev", 0.04), ("holdout", 0.06), ("unseen", 0.42), ("model", 0.0)])
 def test_good_answers_are_not_refused(part: str, most: float) -> None:
     total = len(answers(part))
     print(f"{part}: {len(refused(part))} of {total} good answers refused ({len(refused(part)) / total:.1%})")
