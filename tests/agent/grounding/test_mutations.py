@@ -79,7 +79,9 @@ def refused(part: str) -> tuple[str, ...]:
 
 
 # At most so many refused: the targets (2 %) for what the check was written with, for the rest what was measured.
-@pytest.mark.parametrize(("part", "most"), [("own", 0.02), ("dev", 0.04), ("holdout", 0.06), ("unseen", 0.42), ("model", 0.0)])
+@pytest.mark.parametrize(
+    ("part", "most"), [("own", 0.02), ("dev", 0.04), ("holdout", 0.06), ("unseen", 0.42), ("model", 0.0)]
+)
 def test_good_answers_are_not_refused(part: str, most: float) -> None:
     total = len(answers(part))
     print(f"{part}: {len(refused(part))} of {total} good answers refused ({len(refused(part)) / total:.1%})")
