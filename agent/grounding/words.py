@@ -13,6 +13,7 @@ from knowledge.notes import methods as noted_methods
 from knowledge.notes import names as notes
 from knowledge.notes import note
 from prompts import load
+from tools.translation import words as translated
 from tools.wording import title
 
 Dimension = Literal["name", "subject", "split", "method", "layer", "run", "say", "texts", "epoch", "size"]
@@ -44,6 +45,10 @@ class Cue(NamedTuple):
     end: int
     forward: bool = False  # governs only what follows it
 
+    def within(self, other: "Cue") -> bool:
+        """Whether it is a part of the other's words."""
+        return other.start <= self.start and self.end <= other.end and self.end - self.start < other.end - other.start
+
 
 def table(name: str) -> Any:
     return _tables()[name]
@@ -71,6 +76,8 @@ def cues(text: str, methods: Iterable[str], names: Iterable[str]) -> list[Cue]:
         if dimension == "name":
             patterns = (*patterns, *_own(tuple(sorted(names))))
         found += _matches(dimension, text, patterns)
+    named = [cue for cue in found if cue.dimension == "method"]
+    found = [cue for cue in found if cue.dimension != "name" or not any(map(cue.within, named))]  # parameter influence
     found += [cue._replace(forward=True) for cue in _matches("subject", text, _table("forward"))]
     found += [Cue("run", (each[0],), each.start(), each.end()) for each in RUN_ID.finditer(text)]
     for each in _EPOCH.finditer(text):
@@ -98,13 +105,7 @@ def _matches(
         for match in expression.finditer(text)
     ]
     for cue in found:
-        if not any(
-            other is not cue
-            and other.start <= cue.start
-            and cue.end <= other.end
-            and other.end - other.start > cue.end - cue.start
-            for other in found
-        ):
+        if not any(map(cue.within, found)):
             yield cue
 
 
@@ -126,7 +127,7 @@ def _methods(ids: tuple[str, ...]) -> tuple[tuple[re.Pattern[str], tuple[Any, ..
 
 
 def _words(name: str) -> set[str]:
-    words = {name, name.replace("_", " "), title(name)}
+    words = {name, name.replace("_", " "), title(name), translated("zh")(title(name))}
     if name in notes():
         explained = note(name)
         words |= {explained.title, explained.title_zh}

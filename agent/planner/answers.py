@@ -9,6 +9,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from agent.planner.reading import Language
 from prompts import load
 from tools import wording
+from tools.translation import words
 
 
 def render(language: Language, name: str, source: str = "answers", **values: Any) -> str:
@@ -26,7 +27,9 @@ def _template(source: str, language: Language) -> Template:
     environment = Environment(  # no escaping: the answers are Markdown, and whoever shows them as HTML must escape them
         loader=FunctionLoader(load), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
     )
-    environment.filters.update(number=number, value=value, many=many, paragraph=paragraph, title=wording.title)
+    say = words(language)
+    environment.filters.update(number=number, value=value, many=many, paragraph=paragraph, say=say)
+    environment.filters.update(title=lambda name: say(wording.title(name)))
     environment.filters.update(duration=wording.duration, amount=lambda megabytes: wording.size(megabytes * 1e6))
     environment.globals.update(measured=measured)
     return environment.get_template(f"{source}.{language}.j2")

@@ -25,6 +25,7 @@ from analyzers.statistics import median_estimate
 from analyzers.targets import BYTES
 from analyzers.tasks import Batch
 from analyzers.weights import parameter_count
+from tools.wording import title
 
 TIMINGS = 20
 
@@ -150,14 +151,14 @@ def _uncertain(
     notes = []
     if best.remove != chosen.remove and _overlap(chosen.select.metric, best.select.metric):
         notes.append(
-            f"On select the chosen layers and those of {best.source} differ by less than their intervals "
+            f"On select the chosen layers and those of {title(best.source)} differ by less than their intervals "
             f"({metric} {chosen.select.metric.value:.4g} and {best.select.metric.value:.4g})."
         )
     if chosen.test and best.test and best.remove != chosen.remove:
         sign = 1 if planned.test.task.higher_is_better else -1
         if sign * best.test.metric.value > sign * chosen.test.metric.value:
             notes.append(
-                f"On the test split {best.source} did better than the chosen layers "
+                f"On the test split {title(best.source)} did better than the chosen layers "
                 f"({metric} {best.test.metric.value:.4g} and {chosen.test.metric.value:.4g})."
             )
     notes += _disagreements(request, candidates, metric, planned)
@@ -194,13 +195,13 @@ def _disagreements(request: PlanRequest, candidates: list[Candidate], metric: st
     by_loss = min(candidates, key=lambda each: each.select.loss.value)
     if by_loss.select.loss.value < chosen.select.loss.value:
         found.append(
-            f"{gone_by} and loss disagree: {by_loss.source} has the lower loss ({by_loss.select.loss.value:.4g} against "
+            f"{gone_by} and loss disagree: {title(by_loss.source)} has the lower loss ({by_loss.select.loss.value:.4g} against "
             f"{chosen.select.loss.value:.4g} nats)."
         )
     by_metric = min(candidates, key=lambda each: sign * each.select.metric.value)
     if sign * by_metric.select.metric.value < sign * chosen.select.metric.value:
         found.append(
-            f"{gone_by} and {metric} disagree: {by_metric.source} has the better {metric} "
+            f"{gone_by} and {metric} disagree: {title(by_metric.source)} has the better {metric} "
             f"({by_metric.select.metric.value:.4g} against {chosen.select.metric.value:.4g})."
         )
     return found

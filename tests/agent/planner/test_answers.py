@@ -193,7 +193,7 @@ def test_every_template_is_tried_and_there_in_both_languages() -> None:
     ("language", "kept", "fast"),
     [
         ("en", "keeps **98.0 % [95.9 to 100.2]** of the accuracy", "**1.87 [1.80 to 1.95] times as fast**"),
-        ("zh", "保留了原模型 accuracy 的 **98.0 % [95.9 to 100.2]**", "**1.87 [1.80 to 1.95] 倍**"),
+        ("zh", "保留了原模型准确率的 **98.0 % [95.9 to 100.2]**", "**1.87 [1.80 to 1.95] 倍**"),
     ],
 )
 def test_a_compression_tells_its_measured_ratios_with_intervals(language: Any, kept: str, fast: str) -> None:
