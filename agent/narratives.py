@@ -2,14 +2,13 @@
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from agent.backing import backed
-from agent.events import Answer
-from agent.llm import choose, explain
+from agent.llm import LanguageModel, choose, explain
 from agent.planner.answers import render
 from agent.settings import Settings
 from analyzers.records import Kind, Run
@@ -29,8 +28,10 @@ ORDER: tuple[Kind, ...] = (
     "export",
 )  # what decides comes first
 LANGUAGES = {"en": "English", "zh": "Chinese (中文)"}
-LEFT_OUT = ("settings", "environment", "examples", "command", "parents", "seed", "seconds", "headline")
-FEW = 3  # alternatives of a plan that a model is told
+LONGER = 3  # times the paragraph of the templates: a model that repeats itself is not believed
+LESS = 2  # the templates name at most so many times as many facts
+LAID_OUT = re.compile(r"^\s*(?:[#|>*-]|\d+[.)]) ?", re.MULTILINE)  # a heading, a list, a table
+TRIES = 2
 TEMPLATES = "Layerwise"
 
 
@@ -48,39 +49,32 @@ def narrator(store: RunStore, settings: Settings, llm: str | None = None, compar
     """
 
     def tell(runs: Sequence[Run], language: Language) -> Narrative:
-        content = _comparison(runs) if compared else [facts(run, store) for run in _in_order(runs)]
-        if llm and llm != "offline":
-            written = _by_model(llm, settings, runs, content, language)
-            if written.written_by != "offline":
-                return written
-        return _by_templates(content, language)
+        contents = [_comparison(runs)] if compared else [facts(run, store) for run in _in_order(runs)]
+        paragraphs = [(each, told) for told in contents for each in _by_templates(told, language)]
+        chosen = choose(llm, settings) if llm and llm != "offline" and paragraphs else None
+        if chosen is None or chosen.name == "offline":
+            return Narrative(text="\n\n".join(each for each, _ in paragraphs), written_by=TEMPLATES)
+        return _retold(chosen, paragraphs, {run.id: run for run in runs}, language)
 
     return tell
 
 
-def _by_templates(content: Any, language: Language, note: str = "") -> Narrative:
-    told = {"compared": content} if isinstance(content, dict) else {"runs": content}
-    text = render(language, "compared" if isinstance(content, dict) else "narrative", "narrative", **told)
-    paragraphs = [" ".join(each.split()) for each in text.split("\n\n")]
+def _by_templates(told: dict[str, Any], language: Language) -> list[str]:
+    """Paragraphs about one run, or about the comparison of several."""
+    name, given = ("narrative", {"runs": [told]}) if "run" in told else ("compared", {"compared": told})
+    text = render(language, name, "narrative", **given)
+    paragraphs = [" ".join(each.split()) for each in text.split("\n\n") if each.strip()]
     if language == "zh":  # no space stands behind a Chinese mark
         paragraphs = [re.sub(r"([，。；：）]) ", r"\1", each) for each in paragraphs]
-    return Narrative(text="\n\n".join(paragraphs), written_by=TEMPLATES, note=note)
+    return paragraphs
 
 
-def _by_model(llm: str, settings: Settings, runs: Sequence[Run], content: Any, language: Language) -> Narrative:
-    """The model's text if each of its numbers has a fact, at the first or the second try; else that of the templates."""
-    chosen = choose(llm, settings)
-    if chosen.name == "offline":
-        return Narrative(text="", written_by="offline")
-    told = json.dumps(content if isinstance(content, dict) else list(map(_brief, content)), ensure_ascii=False)
-    known = {run.id: run for run in runs}
-
-    def ask(messages: list[BaseMessage]) -> Answer:
-        text = str(chosen.model.invoke(messages).text).strip()
-        return backed(text, [told], "", known.get)
-
+def _retold(
+    chosen: LanguageModel, paragraphs: Sequence[tuple[str, dict[str, Any]]], runs: Mapping[str, Run], language: Language
+) -> Narrative:
+    """Each paragraph as the model says it again, if that holds; else as it was. A small model tells one thing well, not ten."""
     try:
-        answer = _asked(ask, load("narrative.md").format(language=LANGUAGES[language], facts=told))
+        found = [_again(chosen, text, told, runs, language) for text, told in paragraphs]
     except Exception as problem:
         known_problem = explain(problem, chosen.name)
         if known_problem is None:
@@ -88,18 +82,34 @@ def _by_model(llm: str, settings: Settings, runs: Sequence[Run], content: Any, l
         raise known_problem from None
     finally:
         chosen.close()
-    if answer.grounded and answer.text:
-        return Narrative(text=answer.text, written_by=chosen.name)
-    note = words(language)["withdrawn"].format(who=chosen.name, count=len(answer.unsupported))
-    return _by_templates(content, language, note)
+    kept = sum(each is None for each in found)
+    note = words(language)["withdrawn"].format(who=chosen.name, count=kept, total=len(found)) if kept else ""
+    text = "\n\n".join(new or old for new, (old, _) in zip(found, paragraphs, strict=True))
+    return Narrative(text=text, written_by=TEMPLATES if kept == len(found) else chosen.name, note=note)
 
 
-def _asked(ask: Callable[[list[BaseMessage]], Answer], prompt: str) -> Answer:
-    first = ask([HumanMessage(prompt)])
-    if first.grounded:
-        return first
-    missing = load("correction.md").format(missing="\n".join(f"- {each}" for each in first.unsupported))
-    return ask([HumanMessage(prompt), AIMessage(first.text), HumanMessage(missing)])
+def _again(
+    chosen: LanguageModel, text: str, told: dict[str, Any], runs: Mapping[str, Run], language: Language
+) -> str | None:
+    """What the model makes of a paragraph at the first or the second try."""
+    sources, facts_of_it = told.get("runs") or [told["run"]], [json.dumps(told, ensure_ascii=False)]
+    enough = len(backed(text, facts_of_it, "", runs.get).facts) / LESS
+    messages: list[BaseMessage] = [
+        HumanMessage(load("narrative.md").format(language=LANGUAGES[language], paragraph=text))
+    ]
+    for _ in range(TRIES):
+        said = str(chosen.model.invoke(messages).text).strip()
+        answer = backed(said, facts_of_it, "", runs.get)
+        wrong = list(answer.unsupported)
+        if len(answer.facts) < enough or len(said) > LONGER * len(text) or LAID_OUT.search(said):
+            wrong.append("it has to be one paragraph that says what the given one says")
+        if not wrong:
+            unnamed = [run for run in sources if run in text and run not in said]
+            said = " ".join(said.split())
+            return f"{said.removesuffix('.')} ({', '.join(unnamed)})." if unnamed else said
+        missing = "\n".join(f"- {each}" for each in wrong)
+        messages += [AIMessage(said), HumanMessage(load("correction.md").format(missing=missing))]
+    return None
 
 
 def _in_order(runs: Sequence[Run]) -> list[Run]:
@@ -115,26 +125,3 @@ def _comparison(runs: Sequence[Run]) -> dict[str, Any]:
     for row, written in zip(found.measurements, told["measurements"], strict=True):
         written["beyond"] = any(each and each.beyond_chance for each in row.differences)
     return told
-
-
-def _brief(told: dict[str, Any]) -> dict[str, Any]:
-    """What a model needs: no scores of single layers, no texts of a data set, few alternatives."""
-    result = dict(told["result"] or {})
-    for name in ("texts", "tau", "frontier", "precisions"):
-        result.pop(name, None)
-    if "methods" in result:
-        result["methods"] = {
-            name: {key: value for key, value in method.items() if key != "scores"}
-            for name, method in result["methods"].items()
-        }
-    if "others" in result:
-        result["others"] = result["others"][:FEW]
-    kept = {name: value for name, value in told.items() if name not in LEFT_OUT}
-    return dict(_filled({**kept, "result": result}))
-
-
-def _filled(value: Any) -> Any:
-    """Without what is null or empty: small models read slowly."""
-    if isinstance(value, dict):
-        return {key: _filled(each) for key, each in value.items() if each not in (None, "", [], {})}
-    return [_filled(each) for each in value] if isinstance(value, list) else value

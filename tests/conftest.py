@@ -29,9 +29,10 @@ def _looks(item: pytest.Item) -> bool:
 
 @pytest.fixture(autouse=True)
 def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A home and a cache of its own for each test, and an end to what a command sets for libraries."""
+    """A home and a cache of its own for each test, no language model, and an end to what a command sets for libraries."""
     monkeypatch.setenv("LAYERWISE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("LAYERWISE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("LAYERWISE_OLLAMA_BASE_URL", "http://127.0.0.1:9")  # that of the developer has models of its own
     variables, level = dict(os.environ), logging.getLogger().level
     yield
     logging.getLogger().setLevel(level)
