@@ -28,8 +28,10 @@ def _template(source: str, language: Language) -> Template:
         loader=FunctionLoader(load), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
     )
     say = words(language)
-    environment.filters.update(number=number, value=value, many=many, paragraph=paragraph, say=say)
-    environment.filters.update(title=lambda name: say(wording.title(name)))
+    environment.filters.update(number=number, many=many, paragraph=paragraph, say=say)
+    environment.filters.update(
+        title=lambda name: say(wording.title(name)), value=lambda *given, **named: say(value(*given, **named))
+    )
     environment.filters.update(duration=wording.duration, amount=lambda megabytes: wording.size(megabytes * 1e6))
     environment.globals.update(measured=measured)
     return environment.get_template(f"{source}.{language}.j2")

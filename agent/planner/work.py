@@ -163,6 +163,9 @@ def _model_with_head(turn: Turn) -> Script[tuple[str, str]]:
     """A model that can do the task, and data for it. A bare demo encoder is trained first, unless that was done."""
     model = turn.made("train") or turn.named_run(*MODEL_RUNS)
     data = next(iter(turn.slots.data), None)
+    if model is None and (other := next(iter(turn.task.fresh.runs), None)):  # of another kind: its model is meant
+        told = yield from turn.show(other)
+        return told["model"], data or told["data"]
     if model is None and (named := next(iter(turn.slots.models), None)):
         if named not in tables()["headless"]:
             return named, _data(turn, named)

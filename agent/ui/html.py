@@ -11,6 +11,7 @@ _CSS = """
 .lw-scroll:focus-visible, button:focus-visible { outline: 2px solid #0072b2; outline-offset: 2px }
 table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; width: auto; min-width: 50% }
 caption { text-align: left; padding: 2px 0 6px; font-weight: 600 }
+ul { padding-left: 1.4em; margin: 0 }
 th, td { text-align: left; vertical-align: top; padding: 5px 12px 5px 0; border-bottom: 1px solid var(--border-color-primary) }
 th { font-weight: 600; white-space: nowrap }
 td { overflow-wrap: anywhere; min-width: 3.5rem; max-width: 26rem }

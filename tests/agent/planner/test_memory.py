@@ -151,6 +151,15 @@ def test_a_plan_is_made_on_the_analysis_of_an_earlier_session(later: Conversatio
     assert later.arguments("plan_compression")["analysis"] == "analysis-3b3b3b"
 
 
+def test_a_run_that_made_no_model_means_the_model_that_it_is_about(later: Conversation) -> None:
+    later.say("analyze plan-4c4c4c by shap")
+    assert later.names[-1] == "analyze_layers"
+    assert later.arguments("analyze_layers") == {"model": "train-2a2a2a", "data": "demo:amazon", "methods": ["shap"]}
+    answer = later.say("analyze plan-zzzzzz")  # and not the last model that was spoken of
+    assert later.names == ["show_run"]
+    assert "no run 'plan-zzzzzz'" in answer
+
+
 @pytest.mark.parametrize("message", [PLAN, "which layers of minilm can I drop to make it twice as fast?"])
 def test_an_older_analysis_is_not_used_after_a_new_training(later: Conversation, message: str) -> None:
     later.say(TRAIN)

@@ -287,6 +287,45 @@ def test_the_page_speaks_chinese(server: Server, visit: Any) -> None:
     visitor.see(".step.done", "训练模型")
 
 
+def test_the_keyboard_alone_is_enough(visitor: Visitor) -> None:
+    """From the first message to a pinned run and back, and through every tab."""
+    page = visitor.page
+    reach(page, "#message textarea")
+    page.keyboard.type(TRAIN)
+    page.keyboard.press("Enter")
+    visitor.see(".question.open")
+    reach(page, "[data-do=approve]")
+    page.keyboard.press("Enter")
+    visitor.see(".reply footer")
+    reach(page, ".reply .fact")
+    expect(page.locator(".reply .fact:focus .tip")).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(page.locator(".lw-run pre")).to_contain_text("train-2a2a2a")
+    reach(page, "button", "Pin")
+    page.keyboard.press("Space")
+    expect(page.get_by_role("button", name="Unpin")).to_be_visible()
+    reach(page, "button", "Unpin")
+    page.keyboard.press("Space")
+    for name in ("Jobs", "Models and data", "Settings", "Chat"):
+        reach(page, "[role=tab]", name)
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("tab", name=name)).to_have_attribute("aria-selected", "true")
+    reach(page, "[data-do=edit]")
+    reach(page, "#new")
+    page.keyboard.press("Enter")
+    visitor.see(".welcome")
+
+
+def reach(page: Any, selector: str, text: str = "") -> None:
+    """Tab until the focus is there."""
+    wanted = "([selector, text]) => { const a = document.activeElement; return a.matches(selector) && a.checkVisibility() && (!text || a.innerText.trim() === text); }"
+    for _ in range(150):
+        if page.evaluate(wanted, [selector, text]):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"Tab does not reach {selector} {text}")
+
+
 def test_it_is_usable_at_the_width_of_a_phone_and_accessible(visitor: Visitor) -> None:
     page = visitor.page
     page.set_viewport_size({"width": 375, "height": 812})
