@@ -1,9 +1,8 @@
 """Reasons come from the numbers of a run and from the notes, and name both, in English and Chinese."""
 
+import re
 from pathlib import Path
 from typing import Any
-
-import re
 
 import pytest
 
