@@ -2,8 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-# The longest groups first, as tests/conftest.py sorts them.
-SIDE_BY_SIDE := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+# The longest groups first, as tests/conftest.py sorts them. Three processes for two cores: those that wait for a browser, a
+# killed process or a cluster leave theirs to the others.
+SIDE_BY_SIDE := --numprocesses 3 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: setup demo test check every unit real fix bench clean
 
@@ -36,7 +37,7 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# Two processes of one thread each: tiny models gain nothing from two threads.
+# One thread each: tiny models gain nothing from two.
 unit: setup
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not real" $(SIDE_BY_SIDE)
 

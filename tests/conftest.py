@@ -10,21 +10,27 @@ import pytest
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What a worker takes as one piece: a file, or all tests that look at the one chain of runs or kill forks, so that one worker makes both.
 
-    The longest pieces come first, the `real` ones and the chain: no worker is then left waiting for one at the end.
+    The longest pieces come first, the `real` ones, then the chain, the cluster and the browser: no worker is then left
+    waiting for one at the end.
     """
     for item in items:
         item.add_marker(pytest.mark.xdist_group(_group(item)))
-    items.sort(key=lambda item: (item.get_closest_marker("real") is None, not _looks(item)))
+    items.sort(
+        key=lambda item: (
+            item.get_closest_marker("real") is None,
+            not _uses(item, "chain", "forks", "cluster", "browser"),
+        )
+    )
 
 
 def _group(item: pytest.Item) -> str:
-    if {"cluster", "free_cluster"} & set(getattr(item, "fixturenames", ())):  # one Ray cluster, not one for each file
+    if _uses(item, "cluster"):  # one Ray cluster, not one for each file
         return "cluster"
-    return "chain" if _looks(item) else str(item.path)
+    return "chain" if _uses(item, "chain", "forks") else str(item.path)
 
 
-def _looks(item: pytest.Item) -> bool:
-    return not {"chain", "forks"}.isdisjoint(getattr(item, "fixturenames", ()))
+def _uses(item: pytest.Item, *fixtures: str) -> bool:
+    return not set(fixtures).isdisjoint(getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(autouse=True)

@@ -58,7 +58,7 @@ def test_a_model_that_is_gone_at_the_second_try_is_replaced_by_the_planner(scrip
     end = events_of(session, "有多快？")[-1]
     assert isinstance(end, Answer)
     assert end.grounded
-    assert "**1.87 [1.80 to 1.95] 倍**" in end.text
+    assert "**1.87 [1.80 至 1.95] 倍**" in end.text
 
 
 def test_numbers_without_any_tool_are_not_shown(scripted) -> None:
