@@ -158,6 +158,16 @@ def test_a_paragraph_that_names_no_run_is_given_its_own(workspace: Workspace, mo
     assert tell(workspace, [compression_run()], llm="ollama:x").text == GOOD
 
 
+def test_a_comparison_is_told_by_the_same_rules(workspace: Workspace, model: Scripted) -> None:
+    runs = [compression_run(), FASTER]
+    templates = tell(workspace, runs, compared=True).text.split("\n\n")
+    model.steps = [*templates[:1], BAD]  # the first paragraph as it was, for the other something that is not so
+    told = tell(workspace, runs, llm="ollama:x", compared=True)
+    assert told.text.split("\n\n") == templates
+    assert len(templates) == 2
+    assert told.note.startswith("1 of the 2 paragraphs")
+
+
 def test_texts_of_the_data_are_not_told(workspace: Workspace, model: Scripted) -> None:
     from analyzers.records import GeneratedText, Generation
 
