@@ -21,6 +21,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 STARTS, MESSAGES, SESSIONS = 3, 5, 20
+REST = 3.0  # seconds before a command, in which a browser that was just opened or closed comes to rest
 UI = ("-m", "agent.cli", "ui", "--llm", "offline", "--home", "{home}", "--port", "{port}")
 FAKE = ("-W", "ignore", "-m", "tests.agent.ui.server", "{home}", "{port}")  # with fake workflows
 TARGETS = {"start": 6.0, "first": 0.3}
@@ -100,6 +101,7 @@ def _server(home: Path, command: tuple[str, ...]) -> Iterator[tuple[str, float]]
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     address = f"http://127.0.0.1:{port}"
+    time.sleep(REST)
     begin = time.monotonic()
     words = [sys.executable, *(word.format(home=home, port=port) for word in command)]
     process = subprocess.Popen(words, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL)
