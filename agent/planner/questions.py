@@ -82,13 +82,13 @@ def show(turn: Turn) -> Script[Section]:
 
 
 def list_runs(turn: Turn) -> Script[Section]:
-    listed = yield from turn.call("list_runs", **_wanted(turn))
+    listed = yield from turn.call("list_runs", **turn.task.reading.filters)
     return "runs", {"runs": listed["runs"], "when": listed.get("when")}
 
 
 def best_run(turn: Turn) -> Script[Section]:
     """The run that did best in a measurement, among those that are meant, and the next ones beside it."""
-    listed = yield from turn.call("list_runs", **_wanted(turn), best=turn.slots.best, limit=5)
+    listed = yield from turn.call("list_runs", **turn.task.reading.filters, limit=5)
     return "best", {"runs": listed["runs"], "when": listed.get("when"), "measurement": turn.slots.best}
 
 
@@ -98,18 +98,6 @@ def search_runs(turn: Turn) -> Script[Section]:
         return (yield from list_runs(turn))
     found = yield from turn.call("search_runs", query=query)
     return "runs", {"runs": found["runs"], "when": None}
-
-
-def _wanted(turn: Turn) -> dict[str, Any]:
-    """Which runs the message means. Only what it says itself: the model that was spoken of before is another matter."""
-    said = turn.task.fresh
-    return {
-        "kind": next(iter(turn.task.reading.kinds), None),
-        "model": next(iter(said.models), None),
-        "data": next(iter(said.data), None),
-        "when": said.when,
-        "where": list(said.where) or None,
-    }
 
 
 def compare(turn: Turn) -> Script[Section]:

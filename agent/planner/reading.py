@@ -2,7 +2,7 @@
 
 import re
 from functools import cache
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from agent.planner.slots import Slots, extract, pattern, tables
 from analyzers.records import Record
@@ -34,6 +34,20 @@ class Reading(Record):
     definite: bool = False  # "the trained model", "this model"
     insists: bool = False  # "delete it anyway"
     bare: bool = False  # values and hardly a word more: "and with ratio 3?"
+
+    @property
+    def filters(self) -> dict[str, Any]:
+        """Which runs it means, as arguments of `list_runs`: only what it says itself, not what was spoken of before."""
+        said = self.slots
+        found = {
+            "kind": next(iter(self.kinds), None),
+            "model": next(iter(said.models), None),
+            "data": next(iter(said.data), None),
+            "when": said.when,
+            "where": list(said.where),
+            "best": said.best,
+        }
+        return {name: value for name, value in found.items() if value}
 
 
 class _Goal(NamedTuple):

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from agent.planner.reading import read
 from agent.planner.slots import tables
 from agent.strategies.completing import kinds_asked
-from agent.strategies.said import RUN_KINDS, TARGETS, Said
+from agent.strategies.said import FILTERED, RUN_KINDS, TARGETS, Said
 from agent.strategies.shown import needed_first
 from knowledge.notes import names
 
@@ -31,6 +32,8 @@ def candidates(tool: str, schema: dict[str, Any], said: Said) -> tuple[dict[str,
         schema: the JSON schema of its arguments.
         said: the conversation.
     """
+    if tool in FILTERED:
+        return read(said.text).filters, {}
     settled: dict[str, Any] = {}
     open_: dict[str, Any] = {}
     for name, about in schema["properties"].items():

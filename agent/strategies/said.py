@@ -17,6 +17,7 @@ from analyzers.records import AnalysisResult, Run
 
 MODEL_KINDS = ("train", "compression")  # runs that produced a model
 TARGETS = ("ratio", "keep", "max_drop", "max_latency", "max_size")
+FILTERED = ("list_runs",)  # whose model and data only narrow what is shown
 RUN_KINDS = {"analysis": ("analysis",), "plan": ("plan",)}  # arguments that name a run of one kind
 
 
@@ -98,6 +99,8 @@ class Said(NamedTuple):
 
 def question_for(tool: str, arguments: dict[str, Any], said: Said) -> str | None:
     """What to ask the user before that call: a value that only the user knows and has not said; None: nothing."""
+    if tool in FILTERED:
+        return None
     model = str(arguments.get("model", ""))
     if "model" in arguments and not (said.run(model) or model in said.slots.models or _in(model, said.words)):
         return render(said.language, "ask_model", runs=said.of_kind(*MODEL_KINDS)[:3])

@@ -160,6 +160,11 @@ def test_the_way_to_a_step_is_known() -> None:
         ("do it", "compress_model", {"plan": "plan-4c4c4c"}),
         ("evaluate compression-5d5d5d on the movie reviews", "evaluate_model", {"data": "demo:movie"}),
         ("show me plan-4c4c4c", "show_run", {"run": "plan-4c4c4c"}),
+        (
+            "which plans on the tweets last week?",
+            "list_runs",
+            {"kind": "plan", "data": "demo:tweets", "when": "last week"},
+        ),
     ],
 )
 def test_what_was_said_settles_the_arguments(text: str, tool: str, arguments: dict) -> None:
@@ -167,6 +172,15 @@ def test_what_was_said_settles_the_arguments(text: str, tool: str, arguments: di
     assert found is not None
     settled, _ = candidates(tool, json_schema(found), said(text, runs=story()))
     assert {**settled, **arguments} == settled
+
+
+def test_a_list_of_runs_needs_nothing_from_anybody() -> None:
+    """Its model and data are filters: what nobody said is neither filled in nor asked for."""
+    found = tool_named("list_runs", TOOLS)
+    assert found is not None
+    known = said("list my runs", runs=story())
+    assert candidates("list_runs", json_schema(found), known) == ({}, {})
+    assert question_for("list_runs", {"data": "demo:amazon"}, known) is None
 
 
 def test_after_a_training_older_analyses_do_not_count() -> None:
