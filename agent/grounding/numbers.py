@@ -19,7 +19,7 @@ _UNIT = (
     r"|倍|(?:ms|milliseconds?)\b|毫秒|(?:s|secs?|seconds?)\b|秒|(?:MB|megabytes?)\b|(?:st|nd|rd|th)\b"
 )
 _TO = r" ?(?P<first>%|ms|MB|×|x)?(?: ?(?:to|and|–|—|-|~|～|,|，|;|至|到) ?)"
-_BETWEEN = rf"(?P<low>{_D}){_TO}(?P<high>{_D})(?: ?(?P<unit>%|percent\b|ms\b|MB\b|nats\b|M\b|×|x\b))?"
+_BETWEEN = rf"(?P<low>{_D}){_TO}(?P<high>{_D})(?: ?(?P<unit>%|percent\b|ms\b|MB\b|nats\b|M\b|×|x\b|times\b))?"
 _NUMBER = re.compile(
     rf"(?<![\w.,])(?P<number>{_D})(?: ?(?P<unit>{_UNIT}))?(?: ?(?:nats²?|MB|ms)?[ *]*± ?(?P<margin>{_D}))?",
     re.IGNORECASE | re.ASCII,
@@ -39,8 +39,12 @@ _RANGE_BEFORE = re.compile(
 _JOIN = r"\s*\**\s*(?:,|and|or|&|、|，|和|与|及|或|,\s*and)\s*\**\s*"
 _NO_UNIT = r"(?!\d|\.\d|%|,\d| ?(?:%|ms|MB|times|[xMG]\b|points|percent))"
 _INTS = rf"\d{{1,3}}(?:{_JOIN}(?:layers? )?\d{{1,3}})*{_NO_UNIT}"
+_GO_OR_STAY = (  # "drop 4", but not "drop 4 layers"
+    r"(?:remov|drop|prun|delet|skipp?|keep)(?:e[sd]?|s|ing|ped|ping)? (?:only |just )?(?:(?:all|everything) (?:but|except) )?"
+    r"(?=\d[\d, ]*(?:and \d+)?(?:[:;.)]|$))"
+)
 _LAYERS = re.compile(
-    rf"\b(?:(?:layers?|blocks?)[ \t]*(?:numbers?\s*|indices\s*|index\s*|#)?\**[ \t]*[\[(（]?|L(?=\d)|(?:layers?|important)(?: ones?)? (?:is|are) \**(?=\d+(?!\d|\.\d| ?(?:%|ms|MB))))(?P<list>{_INTS})"
+    rf"\b(?:(?:layers?|blocks?)[ \t]*(?:numbers?\s*|indices\s*|index\s*|#)?\**[ \t]*[\[(（]?|L(?=\d)|(?:layers?|important)(?: ones?)? (?:is|are) \**(?=\d+(?!\d|\.\d| ?(?:%|ms|MB)))|{_GO_OR_STAY})(?P<list>{_INTS})"
     r"(?P<to>\s*(?:to|through|–|-)\s*\d{1,3}(?![\d.]))?",
     re.IGNORECASE,
 )
@@ -229,6 +233,7 @@ def _with_intervals(numbers: list[Token], ranges: list[Token], text: str) -> Ite
         if (
             own
             and not token.spelt
+            and own[0].unit in ("", token.unit)
             and not re.search(
                 r"[;；]|,(?! *(?:(?:with|at)? ?(?:an? )?(?:95|CI\b|confidence|interval|range)))|\b(?:CIs|intervals)\b",
                 between,

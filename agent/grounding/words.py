@@ -15,7 +15,7 @@ from knowledge.notes import note
 from prompts import load
 from tools.wording import title
 
-Dimension = Literal["name", "subject", "split", "method", "layer", "run", "say", "texts", "epoch", "size"]
+Dimension = Literal["name", "subject", "split", "method", "layer", "run", "say", "texts", "epoch", "size", "set"]
 _TABLES: dict[Dimension, str] = {
     "name": "names",
     "subject": "subjects",
@@ -85,7 +85,7 @@ def cues(text: str, methods: Iterable[str], names: Iterable[str]) -> list[Cue]:
         # what is healed or compressed further comes from the compressed model
         found.append(Cue("subject", ("dense", "compressed"), each.start("first"), each.end("first"), True))
         found.append(Cue("subject", small, each.start("second"), each.end("second"), True))
-    return sorted(found, key=lambda cue: cue.start)
+    return sorted(dict.fromkeys(found), key=lambda cue: cue.start)
 
 
 def _matches(

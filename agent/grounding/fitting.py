@@ -1,0 +1,333 @@
+"""Whether what an answer says around a number contradicts a fact that has its value, and if not, how well it fits.
+
+What is not named at all is free. What is named, and is none of what the fact is about, contradicts it. In between stands the
+excess: how much further the words for it are than those for something else.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import combinations
+from math import inf
+from typing import Any
+
+from agent.grounding.amounts import ORDINAL, PERCENT, POINTS, TIMES, physical
+from agent.grounding.facts import ASIDE, MEASURED, SMALL, Fact
+from agent.grounding.places import ABOVE, Place, cited_runs
+from agent.grounding.words import Cue, pattern
+from tools.wording import SHARES
+
+LIMIT = 4  # words that are nearer by more than that are of something else
+UNNAMED = 6.5  # the distance of what is not named: nearer words are of something else only where no number is between
+_TELLING = 4  # so many digits are hardly those of something else by chance
+_ESSENTIAL = {"score", "max_logit_difference", "fidelity", "rank", "last_rank", "tau", "kendall_w",
+              "steadiness"}  # fmt: skip
+_SECONDS = ("s", "sec", "secs", "second", "seconds", "秒")
+_LAYERS = {"layers", "layers_removed", "layers_kept"}
+_OF_MANY = re.compile(r"(?:\d|\*)(?: ?(?:of|out of) ?(?:the |its |all )?|/)\**$")
+_MANY_OF = re.compile(r"\**\s*(?:of|out of|/) ?(?:the |its |all )?\**\d")
+_DIFFERENCE = re.compile(
+    r"(?:\b(?:by|sav(?:e|es|ed|ing)(?: of)?|(?:reduction|difference|gap|gain|drop|decrease|increase) of)|减少了?|降低了?|下降了?|增加了?|提升了?|提高了?|(?<!至)少|差)[\s*]*(?:about |around |roughly |some |only |just |约|大约)?$",
+    re.IGNORECASE,
+)  # what follows is no value but the difference of two
+_MORE = re.compile(
+    r"[ *]*(?:lower|higher|less|more|fewer|smaller|larger|bigger|faster|slower|quicker|better|worse|reduction|decrease|increase|drop|improvement|saved)\b",
+    re.IGNORECASE,
+)
+_RATIO = re.compile(r"\bratio[\s*]*(?:of|is|was|[:=])?[\s*]*$", re.IGNORECASE)
+_LABEL = re.compile(r"(?:\blayers? ?#?\d+|\d ?层)\**[ :：(（=]*$", re.IGNORECASE)
+_BASE = re.compile(
+    r"(?:(?:\b(?:of|as|than|over|against|with|to|vs\.?|versus)|fast as|/)(?: the| its| an?)?\s*\**|(?:保留了?|是|为|比|相对于?|相当于)\s*\**)$",
+    re.IGNORECASE,
+)
+_OF = re.compile(r"\bof(?: the| its| an?)?\s*\**$", re.IGNORECASE)
+
+
+def misfit(place: Place, facts: tuple[Fact, ...]) -> float:
+    """How badly the words fit the fact, or the two that the number is computed from; infinite where they contradict it."""
+    total = 0.0
+    for each in _single(place, *facts) if len(facts) == 1 else _pair(place, *facts):
+        if each > LIMIT:
+            return inf
+        total += each
+    return total
+
+
+def _single(place: Place, fact: Fact) -> Iterator[float]:
+    cited = cited_runs(place)
+    yield inf if cited and fact.run is not None and fact.run not in cited else 0
+    yield _of_name(place, fact)
+    if not fact.ratio and not fact.named and fact.name not in ("score", "max_logit_difference"):
+        yield inf if _DIFFERENCE.search(place.ahead) or _MORE.match(place.behind) else 0
+    if fact.ratio and fact.subject not in ASIDE:
+        yield _of_ratio(place, fact)
+    elif _RATIO.search(place.ahead) and not fact.ratio and place.token.unit not in TIMES and fact.name != "ratio":
+        yield 0 if fact.name == "speedup" else inf
+    else:
+        yield _of_subject(place, fact)
+    yield from shared(place, fact)
+
+
+def shared(place: Place, fact: Fact) -> Iterator[float]:
+    """In every dimension but the name and the model."""
+    if fact.split is not None:
+        yield excess(place.named("split"), {fact.split})
+    if fact.methods and fact.subject not in ASIDE:
+        yield _of_methods(place, fact)
+    yield _of_layer(place, fact)
+    if fact.texts is not None and fact.name != "texts":
+        yield excess(place.named("texts"), {"one" if fact.texts == 1 else "several"})
+    if fact.epoch is not None and fact.name != "epoch":
+        yield _unless_spoken_for(place.named("epoch"), place.named("epoch").get(fact.epoch, inf))
+    if fact.removed and fact.subject != "dense":
+        for named in (place.named("size"), place.named("set")):
+            yield _unless_spoken_for(named, by_model(place, fact))
+
+
+def excess(named: dict[Any, int], values: Iterable[Any] = (), own: float = inf) -> float:
+    """How much further the words for one of the values are than the nearest."""
+    if not named:
+        return 0
+    own = min([own, *(named[value] for value in values if value in named)])
+    return max(own - min(named.values()), 0)
+
+
+def _unless_spoken_for(named: dict[Any, int], own: float) -> float:
+    """The excess; what is not named may be meant where the nearest words have a number of their own."""
+    if not named:
+        return 0
+    nearest = min(named.values())
+    return max(min(own, max(UNNAMED, nearest + 2)) - nearest, 0)
+
+
+def by_model(place: Place, fact: Fact) -> float:
+    """How far the nearest word for the model of a fact is: its name, its method, its number of layers, those it is without."""
+    found: list[float] = [place.named("subject").get(fact.subject, inf)]
+    if fact.subject == "alternative":
+        found += [place.named("method").get(method, inf) for method in fact.methods]
+    if fact.subject == "epoch":
+        found += [place.named("epoch").get(fact.epoch, inf)]
+        near = [place.passage, *(passage for _, passage in place.above())]
+        if any("epochs" in cue.values or cue.dimension == "epoch" for each in near for cue in each.cues):
+            found.append(3)
+    if fact.removed is not None:
+        gone, kept = len(fact.removed), fact.kept
+        found += [d for size, d in place.named("size").items() if size in (("removed", gone), ("kept", kept))]
+        total = frozenset(range(gone + (kept or 0)))
+        sets = (("removed", frozenset(fact.removed)), ("kept", total - set(fact.removed)))
+        found += [d for each, d in place.named("set").items() if each in sets]
+        if fact.removed and any(
+            set(cue.values) == set(fact.removed) for cue in place.passage.cues if cue.dimension == "layer"
+        ):
+            found.append(3)
+    return min(found)
+
+
+def _of_subject(place: Place, fact: Fact) -> float:
+    main = {value: d for value, d in place.named("subject").items() if value not in ASIDE}
+    if fact.subject in ASIDE:
+        if fact.subject == "expected" or fact.name in ("layers_removed", "layers_kept"):
+            own = float(place.named("subject").get(fact.subject, inf))
+        else:
+            own = by_model(place, fact)
+        return inf if own == inf else min(max(own - 1, 0) / 2, LIMIT)
+    if fact.subject in (None, "model") or fact.name == "texts":
+        return 0
+    own, other = by_model(place, fact), 0
+    if soft := place.soft():
+        own, other = (min(own, 1), 0) if fact.subject in soft[0] else (own, 2)
+    found = _unless_spoken_for(main, own) + other
+    return min(found, LIMIT) if soft else found
+
+
+def _of_ratio(place: Place, fact: Fact) -> float:
+    if place.token.unit not in TIMES and fact.name != "speedup" and not place.says("kept"):
+        return inf
+    return 0 if right_sides(place) else inf
+
+
+def _of_methods(place: Place, fact: Fact) -> float:
+    named = place.named("method")
+    if len(fact.methods) == 2:
+        distances = sorted(named.values())[:2]
+        if not set(fact.methods) <= set(named):
+            return inf
+        return (sum(named[each] for each in fact.methods) - sum(distances)) / 2
+    if not named:
+        return 0 if fact.name == "score" or fact.methods == ("consensus",) or fact.name not in _ESSENTIAL else inf
+    return excess(named, fact.methods)
+
+
+def _of_layer(place: Place, fact: Fact) -> float:
+    if fact.layer is None:
+        return inf if place.named("layer") and _LABEL.search(place.ahead) else 0
+    if fact.name == "parameters":
+        return 0
+    named = place.named("layer")
+    if pattern("rest").search(place.ahead[place.clause[0] :]):
+        return inf if fact.layer in named else 0
+    if not named:
+        return inf if fact.name == "score" else 0
+    return excess(named, {fact.layer})
+
+
+def _of_name(place: Place, fact: Fact) -> float:
+    token = place.token
+    named = names(place)
+    few = len(token.text.strip("0")) < _TELLING
+    bare = token.kind == "quantity" and few and not token.unit and "." not in token.text and token.low is None
+    own: float = named.get(fact.name, inf)
+    if fact.name in SHARES:  # "it scores 88 %"
+        own = min(own, named.get("score", inf))
+    if fact.name == "examples" and fact.split and own < inf:  # "2104 train, 451 select, 455 test examples"
+        own = min(own, place.named("split").get(fact.split, inf))
+    if fact.name == "throughput" and own < inf:  # "texts per second"
+        own = min(own, named.get("examples", inf))
+    if fact.name == "score" and not (bare and own == inf):
+        # a method or a layer says that it is a score
+        near = [*place.named("layer").values(), *place.named("method").values()]
+        own = min(own, named.get("loss", inf), *near, inf)
+    if fact.of:  # a number of examples
+        measured = {value for value in named if value in MEASURED}
+        own = inf if measured and fact.of not in measured else own
+    if own == inf and not (fact.name in _ESSENTIAL or bare or (fact.named and few) or (named and physical(token))):
+        own = UNNAMED
+    if not named:
+        return inf if own == inf else 0
+    return max(own - min(named.values()), 0)
+
+
+def of_each_method(place: Place, equal: Sequence[Fact]) -> bool:
+    """Whether a number that is said of several methods is that of each, or a tau that of each two of them."""
+    if any(not fact.methods and misfit(place, (fact,)) < inf for fact in equal):
+        return True
+    alone = {fact.methods[0] for fact in equal if len(fact.methods) == 1}
+    pairs = {frozenset(fact.methods) for fact in equal if len(fact.methods) == 2}
+    nearest = min(place.named("method").values(), default=0)
+    for group in place.methods():
+        said = set(group) - {"consensus"}
+        distances = [place.named("method")[each] for each in said]
+        if len(said) > 1 and min(distances) == nearest and not any(each == 0 for each in distances):
+            return said <= alone or all(frozenset(pair) in pairs for pair in combinations(said, 2))
+    return True
+
+
+def names(place: Place) -> dict[str, int]:
+    """What the number may measure by the words around it, and by how it is written."""
+    token = place.token
+    named = dict(place.named("name"))
+    if token.unit in ORDINAL or token.unit == "last":
+        of_epoch = min(named.get("epochs", inf), named.get("epoch", inf), named.get("best_epoch", inf)) < ABOVE
+        return {"best_epoch" if of_epoch else "last_rank" if token.unit == "last" else "rank": 0}
+    if token.unit in _SECONDS:
+        return {"seconds": 0}
+    if _OF_MANY.search(place.ahead):
+        return {"layers": 0}
+    if any(cue.dimension == "size" and cue.start == token.start for cue in place.passage.cues):
+        named |= dict.fromkeys(_LAYERS, 0)
+    if best := [cue for cue in place.passage.cues if cue.values == ("best_epoch",)]:
+        near = min(named.values(), default=0)
+        if named.get("epoch") == near and "epochs" not in named and best:
+            return {"best_epoch": 0}
+    if not token.unit and _LAYERS & set(named) and (said := _just_said(place)):  # "removes 3 layers"
+        return {f"layers_{said}": 0}
+    if not token.unit and _MANY_OF.match(place.behind) and min(named.values(), default=9) > 1:
+        return {"layers_removed": 0, "layers_kept": 0}
+    return named
+
+
+def _just_said(place: Place) -> str | None:
+    before = [cue for cue in place.passage.cues if cue.dimension == "say" and cue.end <= place.token.start]
+    if not before or place.passage.text[before[-1].end : place.token.start].strip(" *"):
+        return None
+    return str(before[-1].values[0]) if before[-1].values[0] in ("removed", "kept") else None
+
+
+def right_sides(place: Place, of_dense: bool = True) -> bool:
+    """Whether two different models are compared; with `of_dense` also whether the second is the dense one."""
+    sides: tuple[list[Cue], list[Cue]] = ([], [])
+    start, end = place.clause
+    for cue in place.passage.cues:
+        if cue.dimension == "subject" and not cue.forward and not set(cue.values) <= set(ASIDE):
+            ahead = place.passage.text[: cue.start]
+            if _OF.search(ahead) and not start <= cue.start < end:
+                continue  # "the latency of the healed model is ..., the speedup ...": nothing is compared with it
+            sides[bool(_BASE.search(ahead))].append(cue)
+    compared, base = sides
+    if of_dense and any("dense" not in cue.values for cue in base):
+        return False
+    if any(one.values == other.values for one in compared for other in base):
+        return False
+    return not compared or not base or any("dense" not in cue.values for cue in (*compared, *base))
+
+
+def _pair(place: Place, first: Fact, second: Fact) -> Iterator[float]:
+    """Of two facts that differ in one respect: the answer has to be about both sides of it."""
+    cited = cited_runs(place)
+    runs = {first.run, second.run} - {None}
+    if len(runs) == 2:
+        of_dense = "dense" in (first.subject, second.subject) and (not cited or runs & cited)
+        yield 0 if of_dense or runs <= set(place.named("run")) or runs <= cited else inf
+    else:
+        yield inf if cited and not runs <= cited else 0
+    if first.name in _LAYERS:
+        return
+    unit = place.token.unit
+    speed = {"latency_ms", "throughput"}
+    meant = names(place)
+    if unit in POINTS:
+        yield 0 if not first.unit and first.name in ("accuracy", "f1") else inf
+        meant = {} if set(meant) <= {"loss", "score"} else meant
+    if meant and "speedup" in meant and first.name in speed:
+        meant = {**meant, first.name: meant["speedup"]}
+    if first.name == "score":
+        yield _of_name(place, first)
+    elif meant:
+        yield excess(meant, {first.name, "score"} if first.name in SHARES else {first.name})
+    else:
+        yield 0 if unit in POINTS or physical(place.token) else inf
+    for dimension in ("split", "texts"):
+        if first.split == second.split and dimension == "split" and first.split:
+            yield excess(place.named("split"), {first.split})
+        if dimension == "texts" and first.texts:
+            yield excess(place.named("texts"), {"one" if first.texts == 1 else "several"})
+    if first.layer != second.layer:
+        named = place.named("layer")
+        yield 0 if {first.layer, second.layer} <= set(named) else inf
+        if unit in TIMES and (sides := _of_layers(place)):  # the one that the sentence is about, and the other
+            yield 0 if (first.layer, second.layer) == sides else inf
+        yield excess(place.named("method"), first.methods)
+        return
+    if first.methods != second.methods and first.subject not in ASIDE:
+        named = place.named("method")
+        yield 0 if {*first.methods, *second.methods} <= set(named) else inf
+        yield _of_layer(place, first) if first.layer is not None else 0
+        return
+    if first.layer is not None:
+        yield excess(place.named("layer"), {first.layer})
+    yield from _of_models(place, first, second)
+
+
+def _of_models(place: Place, first: Fact, second: Fact) -> Iterator[float]:
+    pair = {first.subject, second.subject}
+    for each in (first, second):
+        if each.subject in ASIDE:
+            yield 0 if by_model(place, each) < inf else inf
+    if not pair & set(ASIDE):
+        yield 0 if right_sides(place, of_dense=False) else inf
+    small = {each for each, distance in place.named("subject").items() if each in SMALL and distance < 3}
+    if small and not pair & set(ASIDE):
+        yield 0 if small & pair else inf
+        yield 1 if len(pair - {"dense"} - small) else 0
+    elif not pair & set(ASIDE):
+        yield 0 if "dense" in pair or place.says("healing") else inf
+
+
+def _of_layers(place: Place) -> tuple[int, int] | None:
+    """Of "layer 5 is 3.6 times as important as layer 0" the two, in this order."""
+    named = [cue for cue in place.passage.cues if cue.dimension == "layer"]
+    behind = [cue for cue in named if cue.start >= place.token.end]
+    return (named[0].values[0], behind[0].values[0]) if behind and behind[0] is not named[0] else None
+
+
+def share_unit(unit: str) -> bool:
+    return unit in PERCENT
