@@ -13,6 +13,7 @@ _SCALES = {"k": 1e3, "thousand": 1e3, "m": 1e6, "million": 1e6, "g": 1e9, "billi
 PERCENT = {"%", "percent", "percentage"}
 POINTS = {"points", "point", "pp", "个百分点", "百分点", "percent points", "percent point", "percentage points", "percentage point"}  # fmt: skip
 TIMES = {"×", "x", "times", "fold", "-fold", "倍"}
+MINUTES = {"min", "mins", "minute", "minutes", "分钟"}
 ORDINAL = {"st", "nd", "rd", "th"}
 _PHYSICAL = {"ms": "ms", "millisecond": "ms", "milliseconds": "ms", "毫秒": "ms", "mb": "MB", "megabyte": "MB", "megabytes": "MB"}  # fmt: skip
 
@@ -67,6 +68,8 @@ def factors(token: Token) -> tuple[float, ...]:
     """What a value has to be multiplied by to be written with the unit of the number."""
     if token.unit in PERCENT or token.unit in POINTS:
         return (100.0,)
+    if token.unit in MINUTES:
+        return (1 / 60,)
     return (1 / _SCALES[token.unit],) if token.unit in _SCALES else (1.0,)
 
 

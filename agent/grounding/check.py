@@ -10,15 +10,17 @@ from math import inf
 from typing import NamedTuple
 
 from agent.grounding.derived import derived
-from agent.grounding.facts import Fact, Facts
-from agent.grounding.fitting import misfit, of_each_method
+from agent.grounding.facts import ASIDE, Fact, Facts
+from agent.grounding.fitting import misfit, of_each_method, record_of
 from agent.grounding.layers import check_layers, with_sets, wrong_rankings
 from agent.grounding.places import Place
 from agent.grounding.quotes import quoted
 from agent.grounding.reading import read
 from agent.grounding.values import equal
+from agent.grounding.words import pattern
 from analyzers.records import Record
 
+MARGIN = 1
 _NOWHERE = "no result holds it"
 _ELSEWHERE = "the results hold it, but not of what it is said of here"
 _EXCHANGED = "it would fit what another number is said of, and that one would fit here"
@@ -66,6 +68,7 @@ def check(answer: str, facts: Facts) -> Checked:
     passages = with_sets(read(answer, facts))
     places = [Place(token, passage, passages) for passage in passages for token in passage.tokens]
     readings = [_direct(place, facts) for place in places]
+    readings = [_beside(each, readings, facts) for each in readings]
     readings = [_computed(each, readings, facts) for each in readings]
     rankings = wrong_rankings(passages, facts)
     exchanged = _exchanged(readings)
@@ -95,10 +98,42 @@ def _direct(place: Place, facts: Facts) -> Reading:
         return Reading(place, found if isinstance(found, str) else _of_text(found.run, found.path))
     candidates = tuple((fact,) for fact in equal(place.token, facts))
     cost, best = min(((misfit(place, each), i) for i, each in enumerate(candidates)), default=(inf, 0))
+    if cost == inf and place.token.low and place.token.high:
+        return _bounds(place, facts)
+    if cost == inf and (layer := _as_layer(place)):
+        return _direct(layer, facts)
     if cost < inf and of_each_method(place, [fact for (fact,) in candidates]):
         return Reading(place, _of_fact(*candidates[best]), candidates, cost, candidates[best])
     told = any(not fact.named for (fact,) in candidates)
     return Reading(place, _ELSEWHERE if told else _NOWHERE)
+
+
+def _bounds(place: Place, facts: Facts) -> Reading:
+    """Of "between 60.0 and 76.6 %" the two values, where they are the interval of none."""
+    token = place.token
+    ends = [token._replace(kind="quantity", text=str(each).lstrip("-−+"), low=None, high=None) for each in (token.low, token.high)]
+    value = [token._replace(low=None, high=None)] if token.kind == "quantity" else []
+    found = [_direct(Place(each, place.passage, place.passages), facts) for each in (*value, *ends)]
+    return next((each for each in found if isinstance(each.result, str)), found[0])._replace(place=place)
+
+
+def _as_layer(place: Place) -> Place | None:
+    """Of "remove layer 4 first, then 1, then 2" the further layers."""
+    token = place.token
+    before = any(each.kind == "layers" and each.start < token.start for each in place.passage.tokens)
+    alone = not token.unit and token.text.isdigit() and len(token.text) < 3
+    if before and alone and pattern("goes_on").search(place.ahead) and pattern("ends").match(place.behind):
+        return Place(token._replace(kind="layers", layers=(int(token.text),)), place.passage, place.passages)
+    return None
+
+
+def _beside(reading: Reading, readings: Sequence[Reading], facts: Facts) -> Reading:
+    """Once more, where a number beside it says which of the models that were considered is meant."""
+    if not isinstance(reading.result, str):
+        return reading
+    facts_beside = [fact for each in readings if _is_beside(each.place, reading.place) for fact in each.best]
+    reading.place.known |= {record_of(fact) for fact in facts_beside if fact.subject in ASIDE}
+    return _direct(reading.place, facts) if reading.place.known else reading
 
 
 def _computed(reading: Reading, readings: Sequence[Reading], facts: Facts) -> Reading:
@@ -114,7 +149,8 @@ def _computed(reading: Reading, readings: Sequence[Reading], facts: Facts) -> Re
         if found := derived(place, facts, stated):
             value, behind = found[0]
             candidates = tuple(each for _, each in found)
-            return Reading(place, _of_facts(value, *behind), candidates, misfit(place, behind), behind)
+            cost = misfit(place, behind)
+            return Reading(place, _of_facts(value, *behind), candidates if cost < inf else (), cost, behind)
     if quote := quoted(place.token, place.passage, facts.quotes):
         return Reading(place, _of_text(quote.run, quote.path))
     return reading
@@ -146,10 +182,11 @@ def _exchanged(readings: Sequence[Reading]) -> set[int]:
     for i, j in combinations(known, 2):
         one, two = readings[i], readings[j]
         now = one.cost + two.cost
-        if not now or one.place.token.unit != two.place.token.unit:
+        first, second = one.place.token, two.place.token
+        if not now or first.unit != second.unit or ("." in first.text) != ("." in second.text):
             continue
         then = _best(one.place, two) + _best(two.place, one)
-        if then < now:
+        if then + MARGIN < now:
             found |= {i, j}
     return found
 
@@ -174,6 +211,7 @@ def _of_fact(fact: Fact) -> Verified:
                     run=fact.run, path=fact.path)  # fmt: skip
 
 
-def _of_facts(value: float, first: Fact, second: Fact) -> Verified:
-    both = f"{first.path}, {second.path}" if first.run == second.run else f"{first.path}, {second.run} {second.path}"
+def _of_facts(value: float, *facts: Fact) -> Verified:
+    first = facts[0]
+    both = ", ".join(each.path if each.run == first.run else f"{each.run} {each.path}" for each in facts)
     return Verified(number="", start=0, end=0, value=value, run=first.run, path=both)

@@ -34,15 +34,18 @@ def derived(place: Place, facts: Facts, stated: Sequence[Fact]) -> list[tuple[fl
     faster = "speedup" in place.named("name")
     meant = set(names(place))
     beside = [each for each in stated if not each.named]
-    found = []
+    found: list[tuple[float, tuple[Fact, ...]]] = []
     for pair in combinations(beside, 2):
         if _alike(*pair):
             found += [(value, pair) for value in _values(place, *pair, faster) if _holds(amount, value, token.unit)]
+    if place.says("each"):
+        each_text = [(fact.value / fact.texts, (fact,)) for fact in beside if fact.name == "latency_ms" and fact.texts]
+        found += [each for each in each_text if amount.holds(each[0])]
     if place.says("recovered"):
-        found += [(value, three) for value, three in _recovered(place, facts) if amount.holds(value)]
+        found += [(value, three) for value, three in _recovered(facts) if amount.holds(value)]
     if found:
         return found
-    costs = []
+    costs: list[tuple[float, bool, int, float, tuple[Fact, ...]]] = []
     for pair in _pairs(place, facts, meant):
         values = [value for value in _values(place, *pair, faster) if _holds(amount, value, token.unit)]
         if values and (cost := misfit(place, pair)) < inf:
@@ -58,12 +61,16 @@ def _holds(amount: Amount, value: float, unit: str) -> bool:
 def _may_be_computed(place: Place) -> bool:
     token = place.token
     signed = token.unit in PERCENT and token.text[0] in "+-−"
-    if token.unit in POINTS | TIMES or token.spelt or signed or place.passage.cell:
+    if token.unit in POINTS | TIMES or token.spelt or signed or place.passage.cell or place.says("recovered"):
+        return True
+    if place.says("each") and token.unit == "ms":
         return True
     if token.unit not in PERCENT and _WENT.search(place.ahead):
         return False
-    start, end = place.clause if token.unit in PERCENT else (0, None)
-    return bool(pattern("compared").search(place.passage.text[start:end]))
+    in_bracket = re.search(r"[(（]\**$", place.ahead)
+    start, end = place.clause if token.unit in PERCENT or not token.unit else (0, None)
+    points = any(each.unit in POINTS for each in place.passage.tokens)
+    return not (in_bracket and not token.unit and not points) and bool(pattern("compared").search(place.passage.text[start:end]))
 
 
 def _values(place: Place, first: Fact, second: Fact, faster: bool) -> Iterator[float]:
@@ -144,7 +151,7 @@ def _one_respect(first: Fact, second: Fact) -> bool:
     return differing == 1 or (differing == 0 and (first.run != second.run or first.removed != second.removed))
 
 
-def _recovered(place: Place, facts: Facts) -> Iterator[tuple[float, tuple[Fact, ...]]]:
+def _recovered(facts: Facts) -> Iterator[tuple[float, tuple[Fact, ...]]]:
     """What part of the loss by compression was made good, in percent."""
     by_subject: dict[tuple[object, ...], dict[str | None, Fact]] = defaultdict(dict)
     for fact in facts.numbers:

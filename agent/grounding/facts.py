@@ -160,7 +160,7 @@ def _completed(numbers: list[Fact], removed: dict[str | None, tuple[int, ...]]) 
             yield fact.model_copy(update={"value": fact.value - 1, "path": f"{fact.path} - 1", **bounds})
         if fact.name == "accuracy" and not fact.ratio:
             low, high = (None if each is None else 1 - each for each in (fact.high, fact.low))
-            yield fact.model_copy(update={"value": 1 - fact.value, "low": low, "high": high, "name": "error", "named": True,
+            yield fact.model_copy(update={"value": 1 - fact.value, "low": low, "high": high, "name": "error",
                                            "path": f"1 - {fact.path}"})  # fmt: skip
 
 
@@ -265,7 +265,7 @@ def _walk(value: Any, here: _Here, found: Facts, key: str = "") -> None:
                 found.numbers.append(_fact(here._replace(name="texts", unit="", ratio=False), here.texts, named=True))
             if key == "conditions" and (long := re.search(r"(\d+) tokens\b", value)):
                 found.numbers.append(
-                    _fact(here._replace(name="tokens", unit="", ratio=False), int(long[1]), named=True)
+                    _fact(here._replace(name="token", unit="", ratio=False), int(long[1]), named=True)
                 )
         case dict():
             _document(value, here.of(value), found, key)

@@ -10,7 +10,7 @@ from itertools import combinations
 from math import inf
 from typing import Any
 
-from agent.grounding.amounts import ORDINAL, PERCENT, POINTS, TIMES, physical
+from agent.grounding.amounts import MINUTES, ORDINAL, PERCENT, POINTS, TIMES, physical
 from agent.grounding.facts import ASIDE, MEASURED, SMALL, Fact
 from agent.grounding.places import ABOVE, Place, cited_runs
 from agent.grounding.words import Cue, pattern
@@ -21,6 +21,7 @@ UNNAMED = 6.5  # the distance of what is not named: nearer words are of somethin
 _TELLING = 4  # so many digits are hardly those of something else by chance
 _ESSENTIAL = {"score", "max_logit_difference", "fidelity", "rank", "last_rank", "tau", "kendall_w",
               "steadiness"}  # fmt: skip
+_SIZES = {"latency_ms", "disk_mb", "peak_memory_mb"}
 _SECONDS = ("s", "sec", "secs", "second", "seconds", "秒")
 _LAYERS = {"layers", "layers_removed", "layers_kept"}
 _OF_MANY = re.compile(r"(?:\d|\*)(?: ?(?:of|out of) ?(?:the |its |all )?|/)\**$")
@@ -122,9 +123,16 @@ def by_model(place: Place, fact: Fact) -> float:
     return min(found)
 
 
+def record_of(fact: Fact) -> tuple[str | None, str]:
+    """The run, and the place in it of what a fact is one number of."""
+    return fact.run, fact.path.rpartition("]")[0]
+
+
 def _of_subject(place: Place, fact: Fact) -> float:
     main = {value: d for value, d in place.named("subject").items() if value not in ASIDE}
     if fact.subject in ASIDE:
+        if fact.name == "ratio" or record_of(fact) in place.known:
+            return 0
         if fact.subject == "expected" or fact.name in ("layers_removed", "layers_kept"):
             own = float(place.named("subject").get(fact.subject, inf))
         else:
@@ -166,14 +174,14 @@ def _of_layer(place: Place, fact: Fact) -> float:
     if pattern("rest").search(place.ahead[place.clause[0] :]):
         return inf if fact.layer in named else 0
     if not named:
-        return inf if fact.name == "score" else 0
+        return inf if fact.name in ("score", "rank", "last_rank") else 0
     return excess(named, {fact.layer})
 
 
 def _of_name(place: Place, fact: Fact) -> float:
     token = place.token
     named = names(place)
-    few = len(token.text.strip("0")) < _TELLING
+    few = len(token.text.strip("0")) < (3 if token.text.isdigit() and not token.unit else _TELLING)
     bare = token.kind == "quantity" and few and not token.unit and "." not in token.text and token.low is None
     own: float = named.get(fact.name, inf)
     if fact.name in SHARES:  # "it scores 88 %"
@@ -189,7 +197,8 @@ def _of_name(place: Place, fact: Fact) -> float:
     if fact.of:  # a number of examples
         measured = {value for value in named if value in MEASURED}
         own = inf if measured and fact.of not in measured else own
-    if own == inf and not (fact.name in _ESSENTIAL or bare or (fact.named and few) or (named and physical(token))):
+    essential = fact.name in _ESSENTIAL and not (fact.methods and fact.layer is None and "." in token.text)
+    if own == inf and not (essential or bare or (fact.named and few) or (physical(token) and set(named) & _SIZES)):
         own = UNNAMED
     if not named:
         return inf if own == inf else 0
@@ -218,7 +227,7 @@ def names(place: Place) -> dict[str, int]:
     if token.unit in ORDINAL or token.unit == "last":
         of_epoch = min(named.get("epochs", inf), named.get("epoch", inf), named.get("best_epoch", inf)) < ABOVE
         return {"best_epoch" if of_epoch else "last_rank" if token.unit == "last" else "rank": 0}
-    if token.unit in _SECONDS:
+    if token.unit in _SECONDS or token.unit in MINUTES:
         return {"seconds": 0}
     if _OF_MANY.search(place.ahead):
         return {"layers": 0}
@@ -276,7 +285,9 @@ def _pair(place: Place, first: Fact, second: Fact) -> Iterator[float]:
     meant = names(place)
     if unit in POINTS:
         yield 0 if not first.unit and first.name in ("accuracy", "f1") else inf
-        meant = {} if set(meant) <= {"loss", "score"} else meant
+        meant = meant if set(meant) & SHARES else {}
+    if physical(place.token) and not set(meant) & _SIZES:
+        meant = {}
     if meant and "speedup" in meant and first.name in speed:
         meant = {**meant, first.name: meant["speedup"]}
     if first.name == "score":

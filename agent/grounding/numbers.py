@@ -16,7 +16,7 @@ NAMED = {**_ENGLISH, **_CHINESE, **_ORDINALS}
 _D = r"[-+−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[-+]?\d+)?"
 _UNIT = (
     r"%|percent(?:age)?(?: points?)?\b|points?\b|pp\b|个?百分点|k\b|thousand\b|M\b|million\b|G\b|billion\b|万|亿|×|x\b|times\b|-?fold\b"
-    r"|倍|(?:ms|milliseconds?)\b|毫秒|(?:s|secs?|seconds?)\b|秒|(?:MB|megabytes?)\b|(?:st|nd|rd|th)\b"
+    r"|倍|(?:ms|milliseconds?)\b|毫秒|(?:s|secs?|seconds?)\b|秒|(?:MB|megabytes?)\b|min(?:ute)?s?\b|分钟|(?:st|nd|rd|th)\b"
 )
 _TO = r" ?(?P<first>%|ms|MB|×|x)?(?: ?(?:to|and|–|—|-|~|～|,|，|;|至|到) ?)"
 _BETWEEN = rf"(?P<low>{_D}){_TO}(?P<high>{_D})(?: ?(?P<unit>%|percent\b|ms\b|MB\b|nats\b|M\b|×|x\b|times\b))?"
@@ -132,7 +132,7 @@ def tokens(text: str, cell: bool = False) -> Iterator[Token]:
         first = match.start("list") if match["list"] else match.start("one")
         layers = [int(each) for each in re.findall(r"\d+", text[first : match.end()])]
         if match["to"] if match["list"] else None:
-            layers = [*layers[:-2], *range(layers[-2], layers[-1] + 1)]
+            layers = [*layers[:-2], *range(layers[-2], layers[-1] + 1)] or layers
         found.append((match.end(), tuple(layers)))
         yield Token("layers", first, match.end(), text[first : match.end()], layers=tuple(layers))
         free = _cut(free, match.start(), match.end())

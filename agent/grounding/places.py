@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from agent.grounding.amounts import PERCENT, physical
+from agent.grounding.amounts import ORDINAL, PERCENT, physical
 from agent.grounding.numbers import Token
 from agent.grounding.reading import Passage
 from agent.grounding.words import Cue, Dimension, pattern
@@ -36,6 +36,7 @@ class Place:
     def __init__(self, token: Token, passage: Passage, passages: Sequence[Passage]) -> None:
         self.token, self.passage, self.passages = token, passage, passages
         self._named: dict[str, dict[Any, int]] = {}
+        self.known: set[tuple[str | None, str]] = set()  # what is considered, and named by a number beside this one
 
     @property
     def ahead(self) -> str:
@@ -207,7 +208,7 @@ def _can_govern(cue: Cue, token: Token, text: str) -> bool:
         return bool(names & _WITH_UNIT[unit])
     if token.unit in PERCENT and "layers" in names:  # a share of them
         return bool(re.match(r" ?(?:of|的)", text[token.end :]))
-    if token.unit or "." in token.text:
+    if (token.unit or "." in token.text) and token.unit not in ORDINAL:
         return not names <= (COUNTS if token.unit in PERCENT else COUNTS | {"layers", "layers_removed", "layers_kept"})
     return True
 
