@@ -9,6 +9,7 @@ from itertools import combinations
 from math import inf
 from typing import NamedTuple
 
+from agent.grounding.amounts import Amount, factors
 from agent.grounding.derived import derived
 from agent.grounding.facts import ASIDE, Fact, Facts
 from agent.grounding.fitting import misfit, of_each_method, record_of
@@ -16,7 +17,7 @@ from agent.grounding.layers import check_layers, with_sets, wrong_rankings
 from agent.grounding.places import Place
 from agent.grounding.quotes import quoted
 from agent.grounding.reading import read
-from agent.grounding.values import equal
+from agent.grounding.values import equal, has_unit
 from agent.grounding.words import pattern
 from analyzers.records import Record
 
@@ -98,8 +99,10 @@ def _direct(place: Place, facts: Facts) -> Reading:
         return Reading(place, found if isinstance(found, str) else _of_text(found.run, found.path))
     candidates = tuple((fact,) for fact in equal(place.token, facts))
     cost, best = min(((misfit(place, each), i) for i, each in enumerate(candidates)), default=(inf, 0))
-    if cost == inf and place.token.low and place.token.high:
-        return _bounds(place, facts)
+    if cost == inf and place.token.kind == "range" and not place.says("bounds"):
+        return _both(place, facts)
+    if cost == inf and not place.token.low and place.says("ends") and (ends := _ends(place, facts)):
+        return Reading(place, _of_fact(ends[0]))
     if cost == inf and (layer := _as_layer(place)):
         return _direct(layer, facts)
     if cost < inf and of_each_method(place, [fact for (fact,) in candidates]):
@@ -108,13 +111,23 @@ def _direct(place: Place, facts: Facts) -> Reading:
     return Reading(place, _ELSEWHERE if told else _NOWHERE)
 
 
-def _bounds(place: Place, facts: Facts) -> Reading:
+def _both(place: Place, facts: Facts) -> Reading:
     """Of "between 60.0 and 76.6 %" the two values, where they are the interval of none."""
     token = place.token
     ends = [token._replace(kind="quantity", text=str(each).lstrip("-−+"), low=None, high=None) for each in (token.low, token.high)]
-    value = [token._replace(low=None, high=None)] if token.kind == "quantity" else []
-    found = [_direct(Place(each, place.passage, place.passages), facts) for each in (*value, *ends)]
+    found = [_direct(Place(each, place.passage, place.passages), facts) for each in ends]
     return next((each for each in found if isinstance(each.result, str)), found[0])._replace(place=place)
+
+
+def _ends(place: Place, facts: Facts) -> list[Fact]:
+    """The facts an end of whose interval the number is."""
+    amount = Amount.written(place.token)
+    with_end = [
+        fact
+        for fact in facts.numbers
+        if any(amount.holds(end, factor) for factor in factors(place.token) for end in (fact.low, fact.high) if end is not None)
+    ]
+    return [fact for fact in with_end if has_unit(place.token, fact) and misfit(place, (fact,)) < inf]
 
 
 def _as_layer(place: Place) -> Place | None:
@@ -122,7 +135,7 @@ def _as_layer(place: Place) -> Place | None:
     token = place.token
     before = any(each.kind == "layers" and each.start < token.start for each in place.passage.tokens)
     alone = not token.unit and token.text.isdigit() and len(token.text) < 3
-    if before and alone and pattern("goes_on").search(place.ahead) and pattern("ends").match(place.behind):
+    if before and alone and pattern("goes_on").search(place.ahead) and pattern("stops").match(place.behind):
         return Place(token._replace(kind="layers", layers=(int(token.text),)), place.passage, place.passages)
     return None
 
@@ -131,7 +144,8 @@ def _beside(reading: Reading, readings: Sequence[Reading], facts: Facts) -> Read
     """Once more, where a number beside it says which of the models that were considered is meant."""
     if not isinstance(reading.result, str):
         return reading
-    facts_beside = [fact for each in readings if _is_beside(each.place, reading.place) for fact in each.best]
+    line = reading.place.passage.line
+    facts_beside = [fact for each in readings if each.place.passage.line == line for fact in each.best]
     reading.place.known |= {record_of(fact) for fact in facts_beside if fact.subject in ASIDE}
     return _direct(reading.place, facts) if reading.place.known else reading
 

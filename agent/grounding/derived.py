@@ -28,7 +28,10 @@ def derived(place: Place, facts: Facts, stated: Sequence[Fact]) -> list[tuple[fl
         stated: facts that stand beside the number; they need no further words.
     """
     token = place.token
-    if token.kind != "quantity" or token.low is not None or not _may_be_computed(place):
+    if token.kind != "quantity" or token.low is not None:
+        return []
+    told = _may_be_computed(place)
+    if not told and not token.unit:
         return []
     amount = Amount.written(token)
     faster = "speedup" in place.named("name")
@@ -37,13 +40,14 @@ def derived(place: Place, facts: Facts, stated: Sequence[Fact]) -> list[tuple[fl
     found: list[tuple[float, tuple[Fact, ...]]] = []
     for pair in combinations(beside, 2):
         if _alike(*pair):
-            found += [(value, pair) for value in _values(place, *pair, faster) if _holds(amount, value, token.unit)]
+            values = _values(place, *pair, faster) if told else _shares(token.unit, *pair)
+            found += [(value, pair) for value in values if _holds(amount, value, token.unit)]
     if place.says("each"):
         each_text = [(fact.value / fact.texts, (fact,)) for fact in beside if fact.name == "latency_ms" and fact.texts]
         found += [each for each in each_text if amount.holds(each[0])]
     if place.says("recovered"):
         found += [(value, three) for value, three in _recovered(facts) if amount.holds(value)]
-    if found:
+    if found or not told:
         return found
     costs: list[tuple[float, bool, int, float, tuple[Fact, ...]]] = []
     for pair in _pairs(place, facts, meant):
@@ -51,6 +55,13 @@ def derived(place: Place, facts: Facts, stated: Sequence[Fact]) -> list[tuple[fl
         if values and (cost := misfit(place, pair)) < inf:
             costs.append((cost, pair[0].run != pair[1].run, len(costs), values[0], pair))
     return [(value, pair) for *_, value, pair in sorted(costs, key=lambda each: each[:3])]
+
+
+def _shares(unit: str, first: Fact, second: Fact) -> Iterator[float]:
+    """What part one is of the other: all that is computed where no word compares them."""
+    small, large = sorted((abs(first.value), abs(second.value)))
+    if small and unit in PERCENT:
+        yield 100 * small / large
 
 
 def _holds(amount: Amount, value: float, unit: str) -> bool:
@@ -67,10 +78,14 @@ def _may_be_computed(place: Place) -> bool:
         return True
     if token.unit not in PERCENT and _WENT.search(place.ahead):
         return False
-    in_bracket = re.search(r"[(（]\**$", place.ahead)
-    start, end = place.clause if token.unit in PERCENT or not token.unit else (0, None)
-    points = any(each.unit in POINTS for each in place.passage.tokens)
-    return not (in_bracket and not token.unit and not points) and bool(pattern("compared").search(place.passage.text[start:end]))
+    if token.unit and token.unit not in PERCENT:
+        return True
+    if not token.unit and any(each.unit in POINTS for each in place.passage.tokens):
+        return True
+    if not token.unit:
+        return bool(pattern("more_by").search(place.ahead) or pattern("more_than").match(place.behind))
+    start, end = place.clause
+    return bool(pattern("compared").search(place.passage.text[start:end]))
 
 
 def _values(place: Place, first: Fact, second: Fact, faster: bool) -> Iterator[float]:

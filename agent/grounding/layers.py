@@ -14,6 +14,7 @@ _COPULA = re.compile(
     r"\s*\**\s*层?\s*\**\s*(?:is|are|was|were|can|has been|have been|to|comes?|ranks?|是|被|可以|都|已|的)?\s*(?:be |the |all |both |by \w+ |also |that |已经|被)*(?:\([^)]*\) *|（[^）]*）)*",
     re.IGNORECASE,
 )
+_OBJECT = re.compile(r"[\s*:：]*(?:(?:only|just|the|layers?|blocks?)[\s*]*|第)*[\[(]?", re.IGNORECASE)
 _SOME = re.compile(r"\bboth\b|among|includ|such as|e\.g\.|\balso\b|包括|其中|例如|都", re.IGNORECASE)  # some of a set
 _IF = re.compile(
     r"\b(?:if|once|would|could|removing|dropping|without|ablating|pruning|skipping|deleting|cutting|keeping)\b|如果|若|会使|会让|会导致|将使|将会",
@@ -59,7 +60,8 @@ def check_layers(place: Place, facts: Facts) -> Where | str:
         if not isinstance(found, str) or len(token.layers) > 1 or not _IF.search(place.passage.text):
             return found  # else what would be, not what is
     elif said in ("order", "reversed", "first", "last"):
-        return _in_orders(place, said, "order", lists, facts)
+        found = _in_orders(place, said, "order", lists, facts)
+        return found if not isinstance(found, str) else _of_number(place, "removed", facts) or found
     elif said == "ranks" and token.kind == "list":
         return _in_orders(place, said, "ranks", lists, facts)
     elif token.kind == "list":
@@ -112,6 +114,9 @@ def _said(place: Place) -> str | None:
     here = [cue for cue in passage.cues if cue.dimension == "say"]
     start, end = place.clause
     after = [cue for cue in here if cue.start >= token.end]
+    object_of = [cue for cue in here if cue.end <= token.start and _OBJECT.fullmatch(passage.text[cue.end : token.start])]
+    if object_of and object_of[-1].values[0] in ("removed", "kept"):  # "dropping layer 4 keeps 88 %"
+        return str(object_of[-1].values[0])
     removed = [cue for cue in here if start <= cue.end <= token.start and cue.values[0] == "removed"]
     if removed and after and after[0].values[0] in ("first", "last"):  # "remove layer 4 first"
         return "removed"
@@ -152,12 +157,17 @@ def _in_set(place: Place, said: str, lists: list[Layers], facts: Facts) -> Where
             continue
         if set(token.layers) <= set(each.layers) if part else set(token.layers) == set(each.layers):
             return Where(each.run, each.path)
+    return _of_number(place, said, facts) or f"no result has these layers {said}"
+
+
+def _of_number(place: Place, said: str, facts: Facts) -> Where | None:
+    """Where a number beside them is of the model without, or with, these layers."""
     for other in place.passage.tokens:
         if other.kind == "quantity" and (other.unit or "." in other.text):
             for fact in equal(other, facts):
-                if fact.removed is not None and _is_of(fact, said, token.layers):
+                if fact.removed is not None and _is_of(fact, said, place.token.layers):
                     return Where(fact.run, fact.path)
-    return f"no result has these layers {said}"
+    return None
 
 
 def _is_of(fact: Fact, said: str, layers: tuple[int, ...]) -> bool:

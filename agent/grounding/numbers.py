@@ -88,8 +88,13 @@ _RANKED = re.compile(
     r"|(?P<back>倒数)第?(?P<zh>[一二三四五六七八九\d])|(?:排名?|排在|位列|位居)第?(?P<zh2>[二三四五六七八九])",
     re.IGNORECASE,
 )
-_SHARED_UNIT = re.compile(r"\s*(?:→|->|vs\.?|versus)\s*\d[\d.,]*\s?(?P<unit>%|ms\b|MB\b)")  # "89.9 → 82.8 %"
-_OF_POINTS = re.compile(r" of (?:those|these|the|its|their) (?:\w+ )?points\b", re.IGNORECASE)
+# "89.9 → 82.8 %", "59 vs 103 ms", "21 ms instead of 28"
+_SHARED_UNIT = re.compile(r"\s*(?:→|->|vs\.?|versus|to|and|against|instead of|rather than)\s*\d[\d.,]*\s?(?P<unit>%|ms\b|MB\b)")
+_UNIT_BEFORE = re.compile(
+    r"\d ?(?P<unit>%|ms\b|MB\b|M\b)[^\d.;]{0,24}(?:→|->|vs\.?|versus|to|against|instead of|rather than|(?:down|up) from|compared (?:to|with)) (?:about |around )?$"
+)
+_NO_NOUN = re.compile(r"\s*(?:[,;:)]|\.(?!\d)|$)")
+_OF_POINTS = re.compile(r" of (?:those|these|the|its|their) (?:[\w.]+ )?points\b", re.IGNORECASE)
 _IT = re.compile(r"\b(?:rank|put|plac|consider|rat|giv)\w* (?P<it>it)\b", re.IGNORECASE)
 _HEDGES = (
     ("under", r"(?:\b(?:nearly|almost|(?:just )?under|(?:less|fewer|lower) than|below|at most|not quite|up to)|接近|将近|不到|不足|低于|近)"),
@@ -169,7 +174,9 @@ def _float(number: str) -> float:
 def _digits(text: str) -> Iterator[Token]:
     for match in _NUMBER.finditer(text):
         unit = (match["unit"] or "").lower()
-        shared = _SHARED_UNIT.match(text, match.end()) if not unit and "." in match["number"] else None
+        shared = _SHARED_UNIT.match(text, match.end()) if not unit else None
+        if not unit and not shared and _NO_NOUN.match(text, match.end()):
+            shared = _UNIT_BEFORE.search(text[max(0, match.start() - 60) : match.start()])
         unit = shared["unit"].lower() if shared else unit
         unit = "points" if not unit and _OF_POINTS.match(text, match.end()) else unit
         end = match.end("unit") if match["unit"] else match.end("number")

@@ -21,13 +21,14 @@ def equal(token: Token, facts: Facts) -> list[Fact]:
         fact
         for factor in ((1.0, 100.0) if bare else factors(token))
         for fact in _of_size(facts, value, factor)
-        if _has_unit(token, fact)
+        if has_unit(token, fact)
         and (bounds is None or _between(fact, bounds, factor))
         and (token.margin is None or _within(fact, Amount.of(token.margin), factor))
     ]
 
 
-def _has_unit(token: Token, fact: Fact) -> bool:
+def has_unit(token: Token, fact: Fact) -> bool:
+    """Whether the fact can be written with the unit of the number."""
     if token.unit in TIMES:
         return fact.ratio or fact.name == "ratio"
     if token.unit in PERCENT:
