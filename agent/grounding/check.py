@@ -105,7 +105,7 @@ def _direct(place: Place, facts: Facts) -> Reading:
         return Reading(place, _of_fact(ends[0]))
     if cost == inf and (layer := _as_layer(place)):
         return _direct(layer, facts)
-    if cost < inf and of_each_method(place, [fact for (fact,) in candidates]):
+    if cost < inf and of_each_method(place, *candidates[best], [fact for (fact,) in candidates]):
         return Reading(place, _of_fact(*candidates[best]), candidates, cost, candidates[best])
     told = any(not fact.named for (fact,) in candidates)
     return Reading(place, _ELSEWHERE if told else _NOWHERE)

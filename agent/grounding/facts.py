@@ -143,6 +143,8 @@ def _completed(numbers: list[Fact], removed: dict[str | None, tuple[int, ...]]) 
     layers = {fact.run: int(fact.value) for fact in numbers if fact.name == "layers"}
     best = {fact.run: fact.value for fact in numbers if fact.name == "best_epoch"}
     for fact in numbers:
+        if len(fact.methods) == 2 and fact.methods[0] == fact.methods[1]:  # agrees with itself
+            continue
         if fact.path == "result.parameters" and fact.subject is None:
             fact = fact.model_copy(update={"subject": "dense"})
         if fact.removed is None and fact.subject in SMALL:

@@ -208,12 +208,13 @@ def _of_name(place: Place, fact: Fact) -> float:
     return max(own - min(named.values()), 0)
 
 
-def of_each_method(place: Place, equal: Sequence[Fact]) -> bool:
+def of_each_method(place: Place, best: Fact, equal: Sequence[Fact]) -> bool:
     """Whether a number that is said of several methods is that of each, or a tau that of each two of them."""
-    if any(not fact.methods and misfit(place, (fact,)) < inf for fact in equal):
+    if not best.methods or best.subject in ASIDE:
         return True
-    alone = {fact.methods[0] for fact in equal if len(fact.methods) == 1}
-    pairs = {frozenset(fact.methods) for fact in equal if len(fact.methods) == 2}
+    alike = [fact for fact in equal if fact.name == best.name and fact.layer == best.layer]
+    alone = {fact.methods[0] for fact in alike if len(fact.methods) == 1}
+    pairs = {frozenset(fact.methods) for fact in alike if len(fact.methods) == 2}
     nearest = min(place.named("method").values(), default=0)
     for group in place.methods():
         said = set(group) - {"consensus"}
@@ -238,9 +239,9 @@ def names(place: Place) -> dict[str, int]:
         return {"layers": 0, "examples": 0}
     if any(cue.dimension == "size" and cue.start == token.start for cue in place.passage.cues):
         named |= dict.fromkeys(_LAYERS, 0)
-    if best := [cue for cue in place.passage.cues if cue.values == ("best_epoch",)]:
+    if any(cue.values == ("best_epoch",) for cue in place.passage.cues):
         near = min(named.values(), default=0)
-        if named.get("epoch") == near and "epochs" not in named and best:
+        if named.get("epoch") == near < named.get("epochs", inf):
             return {"best_epoch": 0}
     if not token.unit and _LAYERS & set(named) and (said := _just_said(place)):  # "removes 3 layers"
         return {f"layers_{said}": 0}
