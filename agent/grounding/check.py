@@ -114,7 +114,10 @@ def _direct(place: Place, facts: Facts) -> Reading:
 def _both(place: Place, facts: Facts) -> Reading:
     """Of "between 60.0 and 76.6 %" the two values, where they are the interval of none."""
     token = place.token
-    ends = [token._replace(kind="quantity", text=str(each).lstrip("-−+"), low=None, high=None) for each in (token.low, token.high)]
+    ends = [
+        token._replace(kind="quantity", text=str(each).lstrip("-−+"), low=None, high=None)
+        for each in (token.low, token.high)
+    ]
     found = [_direct(Place(each, place.passage, place.passages), facts) for each in ends]
     return next((each for each in found if isinstance(each.result, str)), found[0])._replace(place=place)
 
@@ -125,7 +128,12 @@ def _ends(place: Place, facts: Facts) -> list[Fact]:
     with_end = [
         fact
         for fact in facts.numbers
-        if any(amount.holds(end, factor) for factor in factors(place.token) for end in (fact.low, fact.high) if end is not None)
+        if any(
+            amount.holds(end, factor)
+            for factor in factors(place.token)
+            for end in (fact.low, fact.high)
+            if end is not None
+        )
     ]
     return [fact for fact in with_end if has_unit(place.token, fact) and misfit(place, (fact,)) < inf]
 
@@ -197,7 +205,7 @@ def _exchanged(readings: Sequence[Reading]) -> set[int]:
         one, two = readings[i], readings[j]
         now = one.cost + two.cost
         first, second = one.place.token, two.place.token
-        if not now or first.unit != second.unit or ("." in first.text) != ("." in second.text):
+        if now <= MARGIN or first.unit != second.unit or ("." in first.text) != ("." in second.text):
             continue
         then = _best(one.place, two) + _best(two.place, one)
         if then + MARGIN < now:

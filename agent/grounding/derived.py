@@ -8,7 +8,7 @@ from math import inf
 
 from agent.grounding.amounts import PERCENT, POINTS, TIMES, Amount, factors, physical
 from agent.grounding.facts import ASIDE, Fact, Facts
-from agent.grounding.fitting import by_model, misfit, names
+from agent.grounding.fitting import by_model, misfit
 from agent.grounding.places import Place
 from agent.grounding.words import pattern
 from tools.wording import SHARES
@@ -31,16 +31,18 @@ def derived(place: Place, facts: Facts, stated: Sequence[Fact]) -> list[tuple[fl
     if token.kind != "quantity" or token.low is not None:
         return []
     told = _may_be_computed(place)
+    start, end = place.clause
+    in_clause = told and (token.unit not in PERCENT or bool(pattern("compared").search(place.passage.text[start:end])))
     if not told and not token.unit:
         return []
     amount = Amount.written(token)
     faster = "speedup" in place.named("name")
-    meant = set(names(place))
+    meant = set(place.measures)
     beside = [each for each in stated if not each.named]
     found: list[tuple[float, tuple[Fact, ...]]] = []
     for pair in combinations(beside, 2):
         if _alike(*pair):
-            values = _values(place, *pair, faster) if told else _shares(token.unit, *pair)
+            values = _values(place, *pair, faster) if in_clause else _shares(token.unit, *pair)
             found += [(value, pair) for value in values if _holds(amount, value, token.unit)]
     if place.says("each"):
         each_text = [(fact.value / fact.texts, (fact,)) for fact in beside if fact.name == "latency_ms" and fact.texts]
@@ -51,9 +53,9 @@ def derived(place: Place, facts: Facts, stated: Sequence[Fact]) -> list[tuple[fl
         return found
     costs: list[tuple[float, bool, int, float, tuple[Fact, ...]]] = []
     for pair in _pairs(place, facts, meant):
-        values = [value for value in _values(place, *pair, faster) if _holds(amount, value, token.unit)]
-        if values and (cost := misfit(place, pair)) < inf:
-            costs.append((cost, pair[0].run != pair[1].run, len(costs), values[0], pair))
+        fitting = [value for value in _values(place, *pair, faster) if _holds(amount, value, token.unit)]
+        if fitting and (cost := misfit(place, pair)) < inf:
+            costs.append((cost, pair[0].run != pair[1].run, len(costs), fitting[0], pair))
     return [(value, pair) for *_, value, pair in sorted(costs, key=lambda each: each[:3])]
 
 
@@ -84,8 +86,7 @@ def _may_be_computed(place: Place) -> bool:
         return True
     if not token.unit:
         return bool(pattern("more_by").search(place.ahead) or pattern("more_than").match(place.behind))
-    start, end = place.clause
-    return bool(pattern("compared").search(place.passage.text[start:end]))
+    return place.says("compared")
 
 
 def _values(place: Place, first: Fact, second: Fact, faster: bool) -> Iterator[float]:

@@ -147,6 +147,8 @@ def _completed(numbers: list[Fact], removed: dict[str | None, tuple[int, ...]]) 
             continue
         if fact.path == "result.parameters" and fact.subject is None:
             fact = fact.model_copy(update={"subject": "dense"})
+        if fact.name in ("parameters", "disk_mb"):
+            fact = fact.model_copy(update={"texts": None})
         if fact.removed is None and fact.subject in SMALL:
             fact = fact.model_copy(update={"removed": removed.get(fact.run)})
         if fact.subject == "dense":
@@ -266,9 +268,7 @@ def _walk(value: Any, here: _Here, found: Facts, key: str = "") -> None:
             if key == "conditions" and here.texts:
                 found.numbers.append(_fact(here._replace(name="texts", unit="", ratio=False), here.texts, named=True))
             if key == "conditions" and (long := re.search(r"(\d+) tokens\b", value)):
-                found.numbers.append(
-                    _fact(here._replace(name="token", unit="", ratio=False), int(long[1]), named=True)
-                )
+                found.numbers.append(_fact(here._replace(name="token", unit="", ratio=False), int(long[1]), named=True))
         case dict():
             _document(value, here.of(value), found, key)
         case list() if key in _LISTS and all(isinstance(each, int) for each in value):

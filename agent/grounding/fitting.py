@@ -10,9 +10,9 @@ from itertools import combinations
 from math import inf
 from typing import Any
 
-from agent.grounding.amounts import MINUTES, ORDINAL, PERCENT, POINTS, TIMES, physical
+from agent.grounding.amounts import PERCENT, POINTS, TIMES, physical
 from agent.grounding.facts import ASIDE, MEASURED, SMALL, Fact
-from agent.grounding.places import ABOVE, Place, cited_runs
+from agent.grounding.places import LAYERS, Place
 from agent.grounding.words import Cue, pattern
 from tools.wording import SHARES
 
@@ -23,10 +23,6 @@ _ESSENTIAL = {"score", "max_logit_difference", "fidelity", "rank", "last_rank", 
               "steadiness"}  # fmt: skip
 _SIZES = {"latency_ms", "disk_mb", "peak_memory_mb"}
 _PERCENTAGES = {*SHARES, "error", "right", "score", "fidelity", "kendall_w"}
-_SECONDS = ("s", "sec", "secs", "second", "seconds", "秒")
-_LAYERS = {"layers", "layers_removed", "layers_kept"}
-_OF_MANY = re.compile(r"(?:\d|\*)(?: ?(?:of|out of) ?(?:the |its |all )?|/)\**$")
-_MANY_OF = re.compile(r"\**\s*(?:of|out of|/) ?(?:the |its |all )?\**\d")
 _DIFFERENCE = re.compile(
     r"(?:\b(?:by|sav(?:e|es|ed|ing)(?: of)?|(?:reduction|difference|gap|gain|drop|decrease|increase) of)|减少了?|降低了?|下降了?|增加了?|提升了?|提高了?|(?<!至)少|差)[\s*]*(?:about |around |roughly |some |only |just |约|大约)?$",
     re.IGNORECASE,
@@ -55,7 +51,7 @@ def misfit(place: Place, facts: tuple[Fact, ...]) -> float:
 
 
 def _single(place: Place, fact: Fact) -> Iterator[float]:
-    cited = cited_runs(place)
+    cited = place.cited
     yield inf if cited and fact.run is not None and fact.run not in cited else 0
     yield _of_name(place, fact)
     if not fact.ratio and not fact.named and fact.name not in ("score", "max_logit_difference"):
@@ -181,7 +177,7 @@ def _of_layer(place: Place, fact: Fact) -> float:
 
 def _of_name(place: Place, fact: Fact) -> float:
     token = place.token
-    named = names(place)
+    named = place.measures
     few = len(token.text.strip("0")) < (3 if token.text.isdigit() and not token.unit else _TELLING)
     bare = token.kind == "quantity" and few and not token.unit and "." not in token.text and token.low is None
     if token.unit in PERCENT and fact.name in SHARES:  # "better in accuracy (83.0 %) and in loss"
@@ -224,39 +220,6 @@ def of_each_method(place: Place, best: Fact, equal: Sequence[Fact]) -> bool:
     return True
 
 
-def names(place: Place) -> dict[str, int]:
-    """What the number may measure by the words around it, and by how it is written."""
-    token = place.token
-    named = dict(place.named("name"))
-    if "." in token.text and not token.unit:
-        named.pop("seconds", None)
-    if token.unit in ORDINAL or token.unit == "last":
-        of_epoch = min(named.get("epochs", inf), named.get("epoch", inf), named.get("best_epoch", inf)) < ABOVE
-        return {"best_epoch" if of_epoch else "last_rank" if token.unit == "last" else "rank": 0}
-    if token.unit in _SECONDS or token.unit in MINUTES:
-        return {"seconds": 0}
-    if _OF_MANY.search(place.ahead):
-        return {"layers": 0, "examples": 0}
-    if any(cue.dimension == "size" and cue.start == token.start for cue in place.passage.cues):
-        named |= dict.fromkeys(_LAYERS, 0)
-    if any(cue.values == ("best_epoch",) for cue in place.passage.cues):
-        near = min(named.values(), default=0)
-        if named.get("epoch") == near < named.get("epochs", inf):
-            return {"best_epoch": 0}
-    if not token.unit and _LAYERS & set(named) and (said := _just_said(place)):  # "removes 3 layers"
-        return {f"layers_{said}": 0}
-    if not token.unit and _MANY_OF.match(place.behind) and min(named.values(), default=9) > 1:
-        return {"layers_removed": 0, "layers_kept": 0, "right": 0}
-    return named
-
-
-def _just_said(place: Place) -> str | None:
-    before = [cue for cue in place.passage.cues if cue.dimension == "say" and cue.end <= place.token.start]
-    if not before or place.passage.text[before[-1].end : place.token.start].strip(" *"):
-        return None
-    return str(before[-1].values[0]) if before[-1].values[0] in ("removed", "kept") else None
-
-
 def right_sides(place: Place, of_dense: bool = True) -> bool:
     """Whether two different models are compared; with `of_dense` also whether the second is the dense one."""
     sides: tuple[list[Cue], list[Cue]] = ([], [])
@@ -277,18 +240,18 @@ def right_sides(place: Place, of_dense: bool = True) -> bool:
 
 def _pair(place: Place, first: Fact, second: Fact) -> Iterator[float]:
     """Of two facts that differ in one respect: the answer has to be about both sides of it."""
-    cited = cited_runs(place)
+    cited = place.cited
     runs = {first.run, second.run} - {None}
     if len(runs) == 2:
         of_dense = "dense" in (first.subject, second.subject) and (not cited or runs & cited)
         yield 0 if of_dense or runs <= set(place.named("run")) or runs <= cited else inf
     else:
         yield inf if cited and not runs <= cited else 0
-    if first.name in _LAYERS:
+    if first.name in LAYERS:
         return
     unit = place.token.unit
     speed = {"latency_ms", "throughput"}
-    meant = names(place)
+    meant = place.measures
     if unit in POINTS:
         yield 0 if not first.unit and first.name in ("accuracy", "f1") else inf
         meant = meant if set(meant) & SHARES else {}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from agent.grounding.facts import ASIDE, Fact, Facts, Layers
-from agent.grounding.places import Place, cited_runs
+from agent.grounding.places import Place
 from agent.grounding.reading import Passage
 from agent.grounding.values import equal
 from agent.grounding.words import Cue
@@ -114,7 +114,9 @@ def _said(place: Place) -> str | None:
     here = [cue for cue in passage.cues if cue.dimension == "say"]
     start, end = place.clause
     after = [cue for cue in here if cue.start >= token.end]
-    object_of = [cue for cue in here if cue.end <= token.start and _OBJECT.fullmatch(passage.text[cue.end : token.start])]
+    object_of = [
+        cue for cue in here if cue.end <= token.start and _OBJECT.fullmatch(passage.text[cue.end : token.start])
+    ]
     if object_of and object_of[-1].values[0] in ("removed", "kept"):  # "dropping layer 4 keeps 88 %"
         return str(object_of[-1].values[0])
     removed = [cue for cue in here if start <= cue.end <= token.start and cue.values[0] == "removed"]
@@ -138,7 +140,7 @@ def _said(place: Place) -> str | None:
 
 
 def _lists_of_run(place: Place, lists: list[Layers]) -> list[Layers]:
-    cited = cited_runs(place)
+    cited = place.cited
     return [each for each in lists if each.run in cited or each.run is None] if cited else lists
 
 

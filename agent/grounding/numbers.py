@@ -36,7 +36,7 @@ _RANGE_BEFORE = re.compile(
     r"(?:between|intervals?|\bCIs?\b|range[sd]?(?: from)?|区间|介于|范围)(?:[^\d.;。；]{0,60})(?<!epochs )(?<!layers )$",
     re.IGNORECASE,
 )
-_JOIN = r"\s*\**\s*(?:,|and|or|&|、|，|和|与|及|或|,\s*and)\s*\**\s*"
+_JOIN = r"\s*\**\s*(?:,|as well as|and|or|&|、|，|和|与|及|或|,\s*and)\s*\**\s*"
 _NO_UNIT = r"(?!\d|\.\d|%|,\d| ?(?:%|ms|MB|times|[xMG]\b|points|percent))"
 _INTS = rf"\d{{1,3}}(?:{_JOIN}(?:layers? )?\d{{1,3}})*{_NO_UNIT}"
 _GO_OR_STAY = (  # "drop 4", but not "drop 4 layers"
@@ -89,7 +89,9 @@ _RANKED = re.compile(
     re.IGNORECASE,
 )
 # "89.9 → 82.8 %", "59 vs 103 ms", "21 ms instead of 28"
-_SHARED_UNIT = re.compile(r"\s*(?:→|->|vs\.?|versus|to|and|against|instead of|rather than)\s*\d[\d.,]*\s?(?P<unit>%|ms\b|MB\b)")
+_SHARED_UNIT = re.compile(
+    r"\s*(?:→|->|vs\.?|versus|to|and|against|instead of|rather than)\s*\d[\d.,]*\s?(?P<unit>%|ms\b|MB\b)"
+)
 _UNIT_BEFORE = re.compile(
     r"\d ?(?P<unit>%|ms\b|MB\b|M\b)[^\d.;]{0,24}(?:→|->|vs\.?|versus|to|against|instead of|rather than|(?:down|up) from|compared (?:to|with)) (?:about |around )?$"
 )
@@ -164,7 +166,15 @@ def tokens(text: str, cell: bool = False) -> Iterator[Token]:
     for each in ranges:
         free = _cut(free, each.start, each.end)
     numbers = sorted([*_digits(free), *_words(free)], key=lambda token: token.start)
+    if any(
+        "point" in each.unit or each.unit in ("pp", "个百分点", "百分点") for each in numbers
+    ):  # "3.5 points (88.0 → 84.5)"
+        numbers = [each._replace(unit="%") if _is_percentage(each) else each for each in numbers]
     yield from _with_intervals(numbers, ranges, text)
+
+
+def _is_percentage(token: Token) -> bool:
+    return token.kind == "quantity" and not token.unit and "." in token.text and 10 < _float(token.text) <= 100
 
 
 def _float(number: str) -> float:

@@ -6,9 +6,11 @@ tell which of two readings is the nearer one.
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import cached_property
+from math import inf
 from typing import Any
 
-from agent.grounding.amounts import ORDINAL, PERCENT, physical
+from agent.grounding.amounts import MINUTES, ORDINAL, PERCENT, physical
 from agent.grounding.numbers import Token
 from agent.grounding.reading import Passage
 from agent.grounding.words import Cue, Dimension, pattern
@@ -26,6 +28,10 @@ _JOINED = re.compile(
     re.IGNORECASE,
 )
 _AGAINST = re.compile(rf"(?: ?nats)?(?:{_JOINED.pattern}|\s*(?:against|compared with|对比?)\s*)", re.IGNORECASE)
+_SECONDS = {"s", "sec", "secs", "second", "seconds", "秒", *MINUTES}
+LAYERS = {"layers", "layers_removed", "layers_kept"}
+_OF_MANY = re.compile(r"(?:\d|\*)(?: ?(?:of|out of) ?(?:the |its |all )?|/)\**$")
+_MANY_OF = re.compile(r"\**\s*(?:of|out of|/) ?(?:the |its |all )?\**\d")
 _BRACKET = re.compile(r"[(（\[]([^)）\]]*)[)）\]]")
 _NUMBERS = ("quantity", "range")
 
@@ -36,6 +42,9 @@ class Place:
     def __init__(self, token: Token, passage: Passage, passages: Sequence[Passage]) -> None:
         self.token, self.passage, self.passages = token, passage, passages
         self._named: dict[str, dict[Any, int]] = {}
+        self.clause = next(
+            (each for each in passage.clauses if each[0] <= token.start < each[1]), (0, len(passage.text))
+        )  # where it begins and ends
         self.known: set[tuple[str | None, str]] = set()  # what is considered, and named by a number beside this one
 
     @property
@@ -48,16 +57,20 @@ class Place:
         """The sentence after it."""
         return self.passage.text[self.token.end :]
 
-    @property
-    def clause(self) -> tuple[int, int]:
-        """Where its clause begins and ends."""
-        at = self.token.start
-        return next((each for each in self.passage.clauses if each[0] <= at < each[1]), (0, len(self.passage.text)))
-
     def above(self) -> Iterator[tuple[int, Passage]]:
         """What the sentence stands under, with its distance: the heads of a cell, the sentences before, a heading."""
         for i, index in enumerate(self.passage.above):
             yield (1 if self.passage.cell else ABOVE + min(i, 3)), self.passages[index]
+
+    @cached_property
+    def cited(self) -> set[str]:
+        """The runs that the answer gives for a number: in brackets in its sentence, else in its line, else anywhere."""
+        return _cited_runs(self)
+
+    @cached_property
+    def measures(self) -> dict[str, int]:
+        """What the number may measure by the words around it, and by how it is written, with the distance of the words."""
+        return _measures(self)
 
     def says(self, name: str) -> bool:
         """Whether the sentence, or a head of the cell, has words of that pattern."""
@@ -213,8 +226,7 @@ def _can_govern(cue: Cue, token: Token, text: str) -> bool:
     return True
 
 
-def cited_runs(place: Place) -> set[str]:
-    """The runs that the answer gives for a number: in brackets in its sentence, else in its line, else anywhere."""
+def _cited_runs(place: Place) -> set[str]:
     passage = place.passage
     here = [cue for cue in passage.cues if cue.dimension == "run"]
     kinds = [str(cue.values[0]).partition("-")[0] for cue in here]
@@ -225,3 +237,36 @@ def cited_runs(place: Place) -> set[str]:
     anywhere = [cue for each in place.passages for cue in each.cues if cue.dimension == "run"]
     bracketed = [cue for cue in here if re.search(r"[(（][^)）]*$", passage.text[: cue.start])]
     return {str(cue.values[0]) for cue in bracketed or line or anywhere}
+
+
+def _measures(place: Place) -> dict[str, int]:
+    token = place.token
+    named = dict(place.named("name"))
+    if "." in token.text and not token.unit:
+        named.pop("seconds", None)
+    if token.unit in ORDINAL or token.unit == "last":
+        of_epoch = min(named.get("epochs", inf), named.get("epoch", inf), named.get("best_epoch", inf)) < ABOVE
+        return {"best_epoch" if of_epoch else "last_rank" if token.unit == "last" else "rank": 0}
+    if token.unit in _SECONDS:
+        return {"seconds": 0}
+    if _OF_MANY.search(place.ahead):
+        return {"layers": 0, "examples": 0}
+    if any(cue.dimension == "size" and cue.start == token.start for cue in place.passage.cues):
+        named |= dict.fromkeys(LAYERS, 0)
+    if any(cue.values == ("best_epoch",) for cue in place.passage.cues):
+        near = min(named.values(), default=0)
+        if named.get("epoch") == near < named.get("epochs", inf):
+            return {"best_epoch": 0}
+    if not token.unit and LAYERS & set(named) and (said := _just_said(place)):  # "removes 3 layers"
+        return {f"layers_{said}": 0}
+    if not token.unit and _MANY_OF.match(place.behind):
+        of_layers = {} if min(named.values(), default=9) <= 1 else {"layers_removed": 0, "layers_kept": 0}
+        return {**named, "right": 0, **of_layers}
+    return named
+
+
+def _just_said(place: Place) -> str | None:
+    before = [cue for cue in place.passage.cues if cue.dimension == "say" and cue.end <= place.token.start]
+    if not before or place.passage.text[before[-1].end : place.token.start].strip(" *"):
+        return None
+    return str(before[-1].values[0]) if before[-1].values[0] in ("removed", "kept") else None
