@@ -13,9 +13,10 @@ from typing import Any
 from agent.grounding.amounts import PERCENT, POINTS, TIMES, physical
 from agent.grounding.facts import ASIDE, MEASURED, SMALL, Fact
 from agent.grounding.places import LAYERS, Place
-from agent.grounding.words import Cue, pattern
+from agent.grounding.words import Cue, Dimension, pattern
 from tools.wording import SHARES
 
+SPOKEN_FOR = 2
 LIMIT = 4  # words that are nearer by more than that are of something else
 UNNAMED = 6.5  # the distance of what is not named: nearer words are of something else only where no number is between
 _TELLING = 4  # so many digits are hardly those of something else by chance
@@ -68,17 +69,17 @@ def _single(place: Place, fact: Fact) -> Iterator[float]:
 def shared(place: Place, fact: Fact) -> Iterator[float]:
     """In every dimension but the name and the model."""
     if fact.split is not None:
-        yield _unless_spoken_for(place.named("split"), place.named("split").get(fact.split, inf))
+        yield _unless_spoken_for(place, "split", place.named("split").get(fact.split, inf))
     if fact.methods and fact.subject not in ASIDE:
         yield _of_methods(place, fact)
     yield _of_layer(place, fact)
     if fact.texts is not None and fact.name != "texts":
         yield excess(place.named("texts"), {"one" if fact.texts == 1 else "several"})
     if fact.epoch is not None and fact.name != "epoch":
-        yield _unless_spoken_for(place.named("epoch"), place.named("epoch").get(fact.epoch, inf))
+        yield _unless_spoken_for(place, "epoch", place.named("epoch").get(fact.epoch, inf))
     if fact.removed and fact.subject != "dense":
-        for named in (place.named("size"), place.named("set")):
-            yield _unless_spoken_for(named, by_model(place, fact))
+        yield _unless_spoken_for(place, "size", by_model(place, fact))
+        yield _unless_spoken_for(place, "set", by_model(place, fact))
 
 
 def excess(named: dict[Any, int], values: Iterable[Any] = (), own: float = inf) -> float:
@@ -89,12 +90,14 @@ def excess(named: dict[Any, int], values: Iterable[Any] = (), own: float = inf) 
     return max(own - min(named.values()), 0)
 
 
-def _unless_spoken_for(named: dict[Any, int], own: float) -> float:
-    """The excess; what is not named may be meant where the nearest words have a number of their own."""
+def _unless_spoken_for(place: Place, dimension: Dimension, own: float) -> float:
+    """The excess; what is not named may be meant where all that is named is said of other numbers."""
+    named = {value: distance for value, distance in place.named(dimension).items() if value not in ASIDE}
     if not named:
         return 0
-    nearest = min(named.values())
-    return max(min(own, max(UNNAMED, nearest + 2)) - nearest, 0)
+    if own == inf and not place.own(dimension) - set(ASIDE):
+        return SPOKEN_FOR
+    return max(own - min(named.values()), 0)
 
 
 def by_model(place: Place, fact: Fact) -> float:
@@ -126,7 +129,6 @@ def record_of(fact: Fact) -> tuple[str | None, str]:
 
 
 def _of_subject(place: Place, fact: Fact) -> float:
-    main = {value: d for value, d in place.named("subject").items() if value not in ASIDE}
     if fact.subject in ASIDE:
         if fact.name == "ratio" or record_of(fact) in place.known:
             return 0
@@ -140,7 +142,7 @@ def _of_subject(place: Place, fact: Fact) -> float:
     own, other = by_model(place, fact), 0
     if soft := place.soft():
         own, other = (min(own, 1), 0) if fact.subject in soft[0] else (own, 2)
-    found = _unless_spoken_for(main, own) + other
+    found = _unless_spoken_for(place, "subject", own) + other
     return min(found, LIMIT) if soft else found
 
 
@@ -294,7 +296,7 @@ def _of_models(place: Place, first: Fact, second: Fact) -> Iterator[float]:
             yield 0 if by_model(place, each) < inf else inf
     if not pair & set(ASIDE):
         yield 0 if right_sides(place, of_dense=False) else inf
-    small = {each for each, distance in place.named("subject").items() if each in SMALL and distance < 3}
+    small = place.own("subject") & set(SMALL)
     if small and not pair & set(ASIDE):
         yield 0 if small & pair else inf
         yield 1 if len(pair - {"dense"} - small) else 0

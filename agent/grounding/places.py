@@ -16,6 +16,7 @@ from agent.grounding.reading import Passage
 from agent.grounding.words import Cue, Dimension, pattern
 
 ABOVE = 8  # the distance of what stands above a sentence; in it words are nearer
+BORDER = 30  # letters: how much further what stands in another clause is than it looks
 _DIRECT = re.compile(
     r"[)）\]]?[\s*(（`]*(?:(?:of|for|by|in|on|with|under|at|per|the|its|their|a|an|this|that|all|test|more|each|layer|block|的|在|个)[\s*]+|的|个)*",
     re.IGNORECASE,
@@ -42,6 +43,7 @@ class Place:
     def __init__(self, token: Token, passage: Passage, passages: Sequence[Passage]) -> None:
         self.token, self.passage, self.passages = token, passage, passages
         self._named: dict[str, dict[Any, int]] = {}
+        self._own: dict[str, set[Any]] = {}
         self.clause = next(
             (each for each in passage.clauses if each[0] <= token.start < each[1]), (0, len(passage.text))
         )  # where it begins and ends
@@ -85,6 +87,31 @@ class Place:
                 found[value] = min(distance, found.get(value, distance))
             self._named[dimension] = found
         return self._named[dimension]
+
+    def own(self, dimension: Dimension) -> set[Any]:
+        """What is named by words that no other number stands nearer to, or above by a line without numbers."""
+        if dimension not in self._own:
+            passage, token = self.passage, self.token
+            others = [each for each in passage.tokens if _is_measured(each) and each is not token]
+            cues = [cue for cue in passage.cues if cue.dimension == dimension and not cue.forward]
+            cues = [cue for cue in cues if _can_govern(cue, token, passage.text)]
+            nearest = {cue: min((self._gap(each, cue) for each in others), default=inf) for cue in cues}
+            own = [cue for cue in cues if self._gap(token, cue) <= nearest[cue]]
+            if not cues:
+                over = [each for _, each in self.above() if passage.cell or each.line < passage.line]
+                over = [each for each in over if passage.cell or not any(map(_is_measured, each.tokens))]
+                own = [cue for each in over for cue in each.cues if cue.dimension == dimension and not cue.forward]
+            if paired := self._paired(cues):
+                own = [cue for cue in cues if set(cue.values) & set(paired)]
+            self._own[dimension] = {value for cue in own for value in cue.values}
+        return self._own[dimension]
+
+    def _gap(self, token: Token, cue: Cue) -> int:
+        """The letters between, and more for the border of a clause or a bracket."""
+        first, last = (cue.end, token.start) if cue.end <= token.start else (token.body or token.end, cue.start)
+        borders = sum(first < start <= last for start, _ in self.passage.clauses)
+        brackets = len(re.findall(r"[()（）]", self.passage.text[first:last]))
+        return last - first + BORDER * (borders + brackets)
 
     def soft(self) -> list[set[str]]:
         """The models that "from", "to" and "instead of" right before the number speak of."""
@@ -182,6 +209,10 @@ class Place:
         if len(single) < 2 or len(row) != len(single) or row[0].start < among[-1].end:
             return ()
         return single[row.index(self.token)]
+
+
+def _is_measured(token: Token) -> bool:
+    return token.kind in _NUMBERS and bool(token.unit or "." in token.text)
 
 
 def _enumerated(cues: Sequence[Cue], text: str) -> list[Cue]:
