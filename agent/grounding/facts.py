@@ -268,7 +268,13 @@ def _walk(value: Any, here: _Here, found: Facts, key: str = "") -> None:
             if key == "conditions" and here.texts:
                 found.numbers.append(_fact(here._replace(name="texts", unit="", ratio=False), here.texts, named=True))
             if key == "conditions" and (long := re.search(r"(\d+) tokens\b", value)):
-                found.numbers.append(_fact(here._replace(name="token", unit="", ratio=False), int(long[1]), named=True))
+                found.numbers.append(
+                    _fact(
+                        here._replace(name="token", path=f"{here.path} tokens", unit="", ratio=False),
+                        int(long[1]),
+                        named=True,
+                    )
+                )
         case dict():
             _document(value, here.of(value), found, key)
         case list() if key in _LISTS and all(isinstance(each, int) for each in value):

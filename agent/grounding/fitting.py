@@ -108,7 +108,8 @@ def by_model(place: Place, fact: Fact) -> float:
     if fact.subject == "epoch":
         found += [place.named("epoch").get(fact.epoch, inf)]
         near = [place.passage, *(passage for _, passage in place.above())]
-        if any("epochs" in cue.values or cue.dimension == "epoch" for each in near for cue in each.cues):
+        in_training = fact.split == "train" and "train" in place.named("split")
+        if in_training or any("epochs" in cue.values or cue.dimension == "epoch" for each in near for cue in each.cues):
             found.append(3)
     if fact.removed is not None:
         gone, kept = len(fact.removed), fact.kept
@@ -161,7 +162,7 @@ def _of_methods(place: Place, fact: Fact) -> float:
         return (sum(named[each] for each in fact.methods) - sum(distances)) / 2
     if not named:
         return 0 if fact.name == "score" or fact.methods == ("consensus",) or fact.name not in _ESSENTIAL else inf
-    return excess(named, fact.methods)
+    return _unless_spoken_for(place, "method", named.get(fact.methods[0], inf))
 
 
 def _of_layer(place: Place, fact: Fact) -> float:
@@ -174,7 +175,7 @@ def _of_layer(place: Place, fact: Fact) -> float:
         return inf if fact.layer in named else 0
     if not named:
         return inf if fact.name in ("score", "rank", "last_rank") else 0
-    return excess(named, {fact.layer})
+    return _unless_spoken_for(place, "layer", named.get(fact.layer, inf))
 
 
 def _of_name(place: Place, fact: Fact) -> float:
@@ -256,7 +257,7 @@ def _pair(place: Place, first: Fact, second: Fact) -> Iterator[float]:
     meant = place.measures
     if unit in POINTS:
         yield 0 if not first.unit and first.name in ("accuracy", "f1") else inf
-        meant = meant if set(meant) & SHARES else {}
+        meant = {name: distance for name, distance in meant.items() if name in SHARES}
     if physical(place.token) and not set(meant) & _SIZES:
         meant = {}
     if meant and "speedup" in meant and first.name in speed:
@@ -267,11 +268,10 @@ def _pair(place: Place, first: Fact, second: Fact) -> Iterator[float]:
         yield excess(meant, {first.name, "score"} if first.name in SHARES else {first.name})
     else:
         yield 0 if unit in POINTS or physical(place.token) else inf
-    for dimension in ("split", "texts"):
-        if first.split == second.split and dimension == "split" and first.split:
-            yield excess(place.named("split"), {first.split})
-        if dimension == "texts" and first.texts:
-            yield excess(place.named("texts"), {"one" if first.texts == 1 else "several"})
+    if first.split:
+        yield excess(place.named("split"), {first.split})
+    if first.texts:
+        yield excess(place.named("texts"), {"one" if first.texts == 1 else "several"})
     if first.layer != second.layer:
         named = place.named("layer")
         yield 0 if {first.layer, second.layer} <= set(named) else inf
@@ -309,7 +309,3 @@ def _of_layers(place: Place) -> tuple[int, int] | None:
     named = [cue for cue in place.passage.cues if cue.dimension == "layer"]
     behind = [cue for cue in named if cue.start >= place.token.end]
     return (named[0].values[0], behind[0].values[0]) if behind and behind[0] is not named[0] else None
-
-
-def share_unit(unit: str) -> bool:
-    return unit in PERCENT

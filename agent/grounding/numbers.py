@@ -45,7 +45,7 @@ _GO_OR_STAY = (  # "drop 4", but not "drop 4 layers"
 )
 _LAYERS = re.compile(
     rf"\b(?:(?:layers?|blocks?)[ \t]*(?:numbers?\s*|indices\s*|index\s*|#)?\**[ \t]*[\[(（]?|L(?=\d)|(?:layers?|important)(?: ones?)? (?:is|are) \**(?=\d+(?!\d|\.\d| ?(?:%|ms|MB)))|{_GO_OR_STAY})(?P<list>{_INTS})"
-    r"(?P<to>\s*(?:to|through|–|-)\s*\d{1,3}(?![\d.]))?",
+    r"(?P<to>\s*(?:to|through|–|-)\s*\d{1,3}(?!\d|\.\d))?",
     re.IGNORECASE,
 )
 _CHINESE_LAYERS = re.compile(
@@ -59,6 +59,7 @@ _AFTER_LIST_WORD = re.compile(
     r"(?:first|last|order|keeps?|kept|keeping|remov\w+|drop\w*|important|保留|去掉|移除|删除|重要|名次|[:：>])[^\d.;。；]{0,12}$",
     re.IGNORECASE,
 )
+_EPOCHS = re.compile(r"\b(?:epochs?|steps?|rounds?) $|第 ?$", re.IGNORECASE)
 _SPELT = "|".join(_ENGLISH)
 _COUNTED = r"layers?|blocks?|epochs?|passes|subsets|combinations"
 _WORDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
@@ -90,7 +91,7 @@ _RANKED = re.compile(
 )
 # "89.9 → 82.8 %", "59 vs 103 ms", "21 ms instead of 28"
 _SHARED_UNIT = re.compile(
-    r"\s*(?:→|->|vs\.?|versus|to|and|against|instead of|rather than)\s*\d[\d.,]*\s?(?P<unit>%|ms\b|MB\b)"
+    r"\s*(?:→|->|vs\.?|versus|to|and|against|instead of|rather than)\s*\d[\d.,]*\s?(?P<unit>%|percent\b|ms\b|MB\b)"
 )
 _UNIT_BEFORE = re.compile(
     r"\d ?(?P<unit>%|ms\b|MB\b|M\b)[^\d.;]{0,24}(?:→|->|vs\.?|versus|to|against|instead of|rather than|(?:down|up) from|compared (?:to|with)) (?:about |around )?$"
@@ -149,7 +150,9 @@ def tokens(text: str, cell: bool = False) -> Iterator[Token]:
             yield Token("layers", match.start("it"), match.end("it"), "it", layers=named[-1])
     for match in _BARE_LIST.finditer(free):
         layers = [int(each) for each in re.findall(r"\d+", match[0])]
-        if len(layers) > 2 or cell or _AFTER_LIST_WORD.search(free[: match.start()]):
+        if _EPOCHS.search(free[: match.start()]):
+            free = _cut(free, match.start(), match.end())
+        elif len(layers) > 2 or cell or _AFTER_LIST_WORD.search(free[: match.start()]):
             yield Token("list", match.start(), match.end(), match[0], layers=tuple(layers))
             free = _cut(free, match.start(), match.end())
     ranges: list[Token] = []

@@ -92,7 +92,8 @@ class Place:
         """What is named by words that no other number stands nearer to, or above by a line without numbers."""
         if dimension not in self._own:
             passage, token = self.passage, self.token
-            others = [each for each in passage.tokens if _is_measured(each) and each is not token]
+            counted = token.kind == "quantity" and not _is_measured(token)
+            others = [each for each in passage.tokens if (_is_measured(each) or counted) and each is not token]
             cues = [cue for cue in passage.cues if cue.dimension == dimension and not cue.forward]
             cues = [cue for cue in cues if _can_govern(cue, token, passage.text)]
             nearest = {cue: min((self._gap(each, cue) for each in others), default=inf) for cue in cues}
@@ -110,8 +111,10 @@ class Place:
         """The letters between, and more for the border of a clause or a bracket."""
         first, last = (cue.end, token.start) if cue.end <= token.start else (token.body or token.end, cue.start)
         borders = sum(first < start <= last for start, _ in self.passage.clauses)
-        brackets = len(re.findall(r"[()（）]", self.passage.text[first:last]))
-        return last - first + BORDER * (borders + brackets)
+        between = self.passage.text[first:last]
+        brackets = len(re.findall(r"[()（）]", between))
+        direct = cue.start >= token.end and not brackets and _DIRECT.fullmatch(between)
+        return 0 if direct else last - first + BORDER * (borders + brackets)
 
     def soft(self) -> list[set[str]]:
         """The models that "from", "to" and "instead of" right before the number speak of."""
@@ -134,14 +137,14 @@ class Place:
     def _distances(self, dimension: Dimension) -> Iterator[tuple[int, Any]]:
         here = [cue for cue in self.passage.cues if cue.dimension == dimension and not cue.forward]
         here = [cue for cue in here if _can_govern(cue, self.token, self.passage.text)]
-        paired = self._paired(here)
+        paired = self._paired(here) or self._paired_above(dimension, here)
         for distance, cue in [*self._before(here), *self._after(here)]:
             for value in cue.values:
                 yield (0 if value in paired else distance + 2 * bool(paired)), value
         for distance, passage in self.above():
             for cue in passage.cues:
                 if cue.dimension == dimension and not cue.forward:
-                    yield from ((distance, value) for value in cue.values)
+                    yield from ((0 if value in paired else distance, value) for value in cue.values)
 
     def _before(self, here: Sequence[Cue]) -> Iterator[tuple[int, Cue]]:
         others, behind = 0, None
@@ -184,6 +187,18 @@ class Place:
             if start <= cue.start < end and not start <= self.token.start < end:
                 return any(start < each.start < end for each in self.passage.tokens if each.kind in _NUMBERS)
         return False
+
+    def _paired_above(self, dimension: Dimension, here: Sequence[Cue]) -> tuple[Any, ...]:
+        """Of "By layer (SHAP / ablation):" and below it "0.268 / 0.498" the name of the number."""
+        numbers = [each for each in self.passage.tokens if each.kind == "quantity"]
+        if here or self.passage.cell or self.token not in numbers:
+            return ()
+        row = _row(numbers, numbers.index(self.token), self.passage.text)
+        for _, passage in self.above():
+            cues = [cue for cue in passage.cues if cue.dimension == dimension]
+            if len(cues) == len(row) > 1 and len(_enumerated(cues, passage.text)) == len(row):
+                return cues[row.index(self.token)].values
+        return ()
 
     def _paired(self, cues: Sequence[Cue]) -> tuple[Any, ...]:
         """The first of two names for the first of two numbers, and so on: "Fisher and SHAP reach 0.61 and 0.91"."""
