@@ -93,7 +93,8 @@ class Place:
         if dimension not in self._own:
             passage, token = self.passage, self.token
             counted = token.kind == "quantity" and not _is_measured(token)
-            others = [each for each in passage.tokens if (_is_measured(each) or counted) and each is not token]
+            numbers = [each for each in passage.tokens if each.kind in _NUMBERS and each is not token]
+            others = [each for each in numbers if _is_measured(each) or counted]
             cues = [cue for cue in passage.cues if cue.dimension == dimension and not cue.forward]
             cues = [cue for cue in cues if _can_govern(cue, token, passage.text)]
             nearest = {cue: min((self._gap(each, cue) for each in others), default=inf) for cue in cues}
@@ -101,6 +102,8 @@ class Place:
             if not cues:
                 over = [each for _, each in self.above() if passage.cell or each.line < passage.line]
                 over = [each for each in over if passage.cell or not any(map(_is_measured, each.tokens))]
+                if dimension in ("method", "layer"):  # "I trust SHAP. Its fidelity is 0.88"
+                    over = [each for _, each in self.above()]
                 own = [cue for each in over for cue in each.cues if cue.dimension == dimension and not cue.forward]
             if paired := self._paired(cues):
                 own = [cue for cue in cues if set(cue.values) & set(paired)]
@@ -112,7 +115,7 @@ class Place:
         first, last = (cue.end, token.start) if cue.end <= token.start else (token.body or token.end, cue.start)
         borders = sum(first < start <= last for start, _ in self.passage.clauses)
         between = self.passage.text[first:last]
-        brackets = len(re.findall(r"[()（）]", between))
+        brackets = len(re.findall(r"[)）]" if cue.end <= token.start else r"[()（）]", between))
         direct = cue.start >= token.end and not brackets and _DIRECT.fullmatch(between)
         return 0 if direct else last - first + BORDER * (borders + brackets)
 
