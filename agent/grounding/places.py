@@ -99,11 +99,12 @@ class Place:
             cues = [cue for cue in cues if _can_govern(cue, token, passage.text)]
             nearest = {cue: min((self._gap(each, cue) for each in others), default=inf) for cue in cues}
             own = [cue for cue in cues if self._gap(token, cue) <= nearest[cue]]
-            if not cues:
-                over = [each for _, each in self.above() if passage.cell or each.line < passage.line]
-                over = [each for each in over if passage.cell or not any(map(_is_measured, each.tokens))]
-                if dimension in ("method", "layer"):  # "I trust SHAP. Its fidelity is 0.88"
-                    over = [each for _, each in self.above()]
+            if dimension in ("method", "layer") and len(set(cue.values for cue in cues)) == 1:
+                own = cues  # the sentence is about this one
+            is_inherited = dimension in ("method", "layer") or passage.cell  # "I trust SHAP. Its fidelity is 0.88"
+            if not own if is_inherited else not cues:
+                over = [each for _, each in self.above() if is_inherited or each.line < passage.line]
+                over = [each for each in over if is_inherited or not any(map(_is_measured, each.tokens))]
                 own = [cue for each in over for cue in each.cues if cue.dimension == dimension and not cue.forward]
             if paired := self._paired(cues):
                 own = [cue for cue in cues if set(cue.values) & set(paired)]
@@ -230,7 +231,8 @@ class Place:
 
 
 def _is_measured(token: Token) -> bool:
-    return token.kind in _NUMBERS and bool(token.unit or "." in token.text)
+    is_rank = token.unit in ORDINAL or token.unit == "last"
+    return token.kind in _NUMBERS and not is_rank and bool(token.unit or "." in token.text)
 
 
 def _enumerated(cues: Sequence[Cue], text: str) -> list[Cue]:
