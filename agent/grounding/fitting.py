@@ -12,10 +12,12 @@ from typing import Any
 
 from agent.grounding.amounts import PERCENT, POINTS, TIMES, physical
 from agent.grounding.facts import ASIDE, MEASURED, SMALL, Fact
+from agent.grounding.numbers import Token
 from agent.grounding.places import LAYERS, Place
 from agent.grounding.words import Cue, Dimension, pattern
 from tools.wording import SHARES
 
+WEAK = 1  # for a number as short as 0.3
 SPOKEN_FOR = 2
 LIMIT = 4  # words that are nearer by more than that are of something else
 UNNAMED = 6.5  # the distance of what is not named: nearer words are of something else only where no number is between
@@ -44,11 +46,18 @@ _OF = re.compile(r"\bof(?: the| its| an?)?\s*\**$", re.IGNORECASE)
 def misfit(place: Place, facts: tuple[Fact, ...]) -> float:
     """How badly the words fit the fact, or the two that the number is computed from; infinite where they contradict it."""
     total = 0.0
+    limit = WEAK if _is_weak(place.token) else LIMIT
     for each in _single(place, *facts) if len(facts) == 1 else _pair(place, *facts):
-        if each > LIMIT:
+        if each > limit:
             return inf
         total += each
     return total
+
+
+def _is_weak(token: Token) -> bool:
+    """Whether so short a number, as 0.3, is found by chance among other things."""
+    short = "." in token.text and len(re.sub(r"\D", "", token.text)) < 3
+    return short and token.kind == "quantity" and not token.low and token.unit in ("", "%")
 
 
 def _single(place: Place, fact: Fact) -> Iterator[float]:
@@ -77,6 +86,9 @@ def shared(place: Place, fact: Fact) -> Iterator[float]:
         yield excess(place.named("texts"), {"one" if fact.texts == 1 else "several"})
     if fact.epoch is not None and fact.name != "epoch":
         yield _unless_spoken_for(place, "epoch", place.named("epoch").get(fact.epoch, inf))
+    if fact.removed == () and fact.subject == "dense" and not place.soft():
+        other = {(said, n) for said, n in place.own("size") if said == "kept" and n != fact.kept}
+        yield inf if other and by_model(place, fact) == inf else 0
     if fact.removed and fact.subject != "dense":
         yield _unless_spoken_for(place, "size", by_model(place, fact))
         yield _unless_spoken_for(place, "set", by_model(place, fact))
@@ -135,6 +147,7 @@ def _of_subject(place: Place, fact: Fact) -> float:
             return 0
         if fact.subject == "expected" or fact.name in ("layers_removed", "layers_kept"):
             own = float(place.named("subject").get(fact.subject, inf))
+            own += 4 * any(fact.subject not in values for values in place.soft())
         else:
             own = by_model(place, fact)
         return inf if own == inf else min(max(own - 1, 0) / 2, LIMIT)
@@ -247,6 +260,7 @@ def _pair(place: Place, first: Fact, second: Fact) -> Iterator[float]:
     runs = {first.run, second.run} - {None}
     if len(runs) == 2:
         of_dense = "dense" in (first.subject, second.subject) and (not cited or runs & cited)
+        of_dense = of_dense and first.name not in ("latency_ms", "throughput")  # measured under other conditions
         yield 0 if of_dense or runs <= set(place.named("run")) or runs <= cited else inf
     else:
         yield inf if cited and not runs <= cited else 0

@@ -38,7 +38,7 @@ _RANGE_BEFORE = re.compile(
 )
 _JOIN = r"\s*\**\s*(?:,|as well as|and|or|&|、|，|和|与|及|或|,\s*and)\s*\**\s*"
 _NO_UNIT = r"(?!\d|\.\d|%|,\d| ?(?:%|ms|MB|times|[xMG]\b|points|percent))"
-_INTS = rf"\d{{1,3}}(?:{_JOIN}(?:layers? )?\d{{1,3}})*{_NO_UNIT}"
+_INTS = rf"\d{{1,3}}(?:(?:{_JOIN}|\s*>\s*)(?:layers? )?\d{{1,3}})*{_NO_UNIT}"
 _GO_OR_STAY = (  # "drop 4", but not "drop 4 layers"
     r"(?:remov|drop|prun|delet|skipp?|keep)(?:e[sd]?|s|ing|ped|ping)? (?:only |just )?(?:(?:all|everything) (?:but|except) )?"
     r"(?=\d[\d, ]*(?:and \d+)?(?:[:;.)]|$))"
