@@ -99,7 +99,7 @@ class Place:
             cues = [cue for cue in cues if _can_govern(cue, token, passage.text)]
             nearest = {cue: min((self._gap(each, cue) for each in others), default=inf) for cue in cues}
             own = [cue for cue in cues if self._gap(token, cue) <= nearest[cue]]
-            if dimension in ("method", "layer") and len(set(cue.values for cue in cues)) == 1:
+            if dimension in ("method", "layer") and len({cue.values for cue in cues}) == 1:
                 own = cues  # the sentence is about this one
             is_inherited = dimension in ("method", "layer") or passage.cell  # "I trust SHAP. Its fidelity is 0.88"
             if not own if is_inherited else not cues:
