@@ -4,8 +4,9 @@ A number is bound by its value: to the facts that have it, and to what can be co
 contradiction: the words around it speak of something else, or two numbers would fit better the other way round.
 """
 
+import re
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 from math import inf
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from agent.grounding.derived import derived
 from agent.grounding.facts import ASIDE, Fact, Facts
 from agent.grounding.fitting import misfit, of_each_method, record_of
 from agent.grounding.layers import check_layers, with_sets, wrong_rankings
+from agent.grounding.numbers import Token
 from agent.grounding.places import Place
 from agent.grounding.quotes import quoted
 from agent.grounding.reading import read
@@ -22,6 +24,7 @@ from agent.grounding.words import pattern
 from analyzers.records import Record
 
 MARGIN = 1
+_TO = re.compile(r"\s*(?:to|–|-|—|~|至|到|and)\s*")
 _NOWHERE = "no result holds it"
 _ELSEWHERE = "the results hold it, but not of what it is said of here"
 _EXCHANGED = "it would fit what another number is said of, and that one would fit here"
@@ -91,9 +94,6 @@ def check(answer: str, facts: Facts) -> Checked:
 
 def _direct(place: Place, facts: Facts) -> Reading:
     """By the facts that have the value."""
-    token, passage = place.token, place.passage
-    if passage.cell and token.text == passage.text.strip() and token.text.isdigit() and place.named("say"):
-        place = Place(token._replace(kind="list", layers=(int(token.text),)), passage, place.passages)
     if place.token.kind in ("layers", "list"):
         found = check_layers(place, facts)
         return Reading(place, found if isinstance(found, str) else _of_text(found.run, found.path))
@@ -103,6 +103,8 @@ def _direct(place: Place, facts: Facts) -> Reading:
         return _both(place, facts)
     if cost == inf and not place.token.low and place.says("ends") and (ends := _ends(place, facts)):
         return Reading(place, _of_fact(ends[0]))
+    if cost == inf and (interval := _as_interval(place, facts)):
+        return interval
     if cost == inf and (layer := _as_layer(place)):
         return _direct(layer, facts)
     if cost < inf and of_each_method(place, *candidates[best], [fact for (fact,) in candidates]):
@@ -120,6 +122,19 @@ def _both(place: Place, facts: Facts) -> Reading:
     ]
     found = [_direct(Place(each, place.passage, place.passages), facts) for each in ends]
     return next((each for each in found if isinstance(each.result, str)), found[0])._replace(place=place)
+
+
+def _as_interval(place: Place, facts: Facts) -> Reading | None:
+    """Of "87.0 % to 92.3 % for the dense model" the fact whose interval it is."""
+    numbers = [each for each in place.passage.tokens if each.kind == "quantity" and not each.low]
+    for low, high in pairwise(numbers):
+        if place.token in (low, high) and _TO.fullmatch(place.passage.text[low.body : high.start]):
+            text = place.passage.text[low.start : high.end]
+            both = Token("range", low.start, high.end, text, high.unit, low.text, high.text)
+            for fact in equal(both, facts):
+                if misfit(Place(both, place.passage, place.passages), (fact,)) < inf:
+                    return Reading(place, _of_fact(fact))
+    return None
 
 
 def _ends(place: Place, facts: Facts) -> list[Fact]:

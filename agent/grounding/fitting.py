@@ -187,7 +187,8 @@ def _of_layer(place: Place, fact: Fact) -> float:
     if pattern("rest").search(place.ahead[place.clause[0] :]):
         return inf if fact.layer in named else 0
     if not named:
-        return inf if fact.name in ("score", "rank", "last_rank") else 0
+        told = len(re.sub(r"\D", "", place.token.text).lstrip("0")) > 2  # "the last one has 0.498"
+        return inf if fact.name in ("rank", "last_rank") or (fact.name == "score" and not told) else 0
     return _unless_spoken_for(place, "layer", named.get(fact.layer, inf))
 
 

@@ -31,7 +31,7 @@ class Where(NamedTuple):
 def with_sets(passages: Sequence[Passage]) -> list[Passage]:
     """The passages, each list of layers that go or stay a cue for the model without, or with, them."""
     found = []
-    for passage in passages:
+    for passage in (_of_layer_cell(each, passages) for each in passages):
         sets = []
         for token in passage.tokens:
             if token.kind in ("layers", "list"):
@@ -40,6 +40,16 @@ def with_sets(passages: Sequence[Passage]) -> list[Passage]:
                     sets.append(Cue("set", ((said, frozenset(token.layers)),), token.start, token.end))
         found.append(passage._replace(cues=(*passage.cues, *sets)) if sets else passage)
     return found
+
+
+def _of_layer_cell(passage: Passage, passages: Sequence[Passage]) -> Passage:
+    """The passage; a bare number below "most important layer" or "layers removed" is the index of one."""
+    token = passage.tokens[0] if passage.cell and len(passage.tokens) == 1 else None
+    if token is None or token.text != passage.text.strip() or not token.text.isdigit():
+        return passage
+    if not Place(token, passage, passages).named("say"):
+        return passage
+    return passage._replace(tokens=(token._replace(kind="list", layers=(int(token.text),)),))
 
 
 def check_layers(place: Place, facts: Facts) -> Where | str:
@@ -164,7 +174,10 @@ def _in_set(place: Place, said: str, lists: list[Layers], facts: Facts) -> Where
 
 def _of_number(place: Place, said: str, facts: Facts) -> Where | None:
     """Where a number beside them is of the model without, or with, these layers."""
-    for other in place.passage.tokens:
+    row = (
+        [each for each in place.passages if each.line == place.passage.line] if place.passage.cell else [place.passage]
+    )
+    for other in (token for each in row for token in each.tokens):
         if other.kind == "quantity" and (other.unit or "." in other.text):
             for fact in equal(other, facts):
                 if fact.removed is not None and _is_of(fact, said, place.token.layers):

@@ -85,7 +85,14 @@ def _of_layer_label(passage: Passage, passages: Sequence[Passage]) -> Passage:
     """The passage; a bare number that begins an item below a line on layers is the index of one: "- 5: 0.268"."""
     first = passage.tokens[0] if passage.tokens and not passage.cell else None
     under = any(_ON_LAYERS.search(passages[above].text) for above in passage.above)
-    if not under or first is None or not _LABEL.match(passage.text) or first.start > 4 or first.unit:
+    if (
+        not under
+        or first is None
+        or not _LABEL.match(passage.text)
+        or first.start > 4
+        or not first.text.isdigit()
+        or first.unit
+    ):
         return passage
     layer = first._replace(kind="layers", layers=(int(first.text),))
     cues = (Cue("layer", layer.layers, layer.start, layer.end), *passage.cues)
