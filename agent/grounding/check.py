@@ -218,6 +218,8 @@ def _exchanged(readings: Sequence[Reading]) -> set[int]:
     known = [i for i, each in enumerate(readings) if each.candidates and not _is_cue(each.place)]
     for i, j in combinations(known, 2):
         one, two = readings[i], readings[j]
+        if _against_time(one, two):
+            found |= {i, j}
         now = one.cost + two.cost
         first, second = one.place.token, two.place.token
         if now <= MARGIN or first.unit != second.unit or ("." in first.text) != ("." in second.text):
@@ -226,6 +228,15 @@ def _exchanged(readings: Sequence[Reading]) -> set[int]:
         if then + MARGIN < now:
             found |= {i, j}
     return found
+
+
+def _against_time(one: Reading, two: Reading) -> bool:
+    """Whether the number of a later epoch stands before that of an earlier one, and none is said to be of an epoch."""
+    (first, *_), (second, *_) = one.best, two.best
+    if one.place.passage is not two.place.passage or first.epoch is None or second.epoch is None:
+        return False
+    same = (first.run, first.name, first.split) == (second.run, second.name, second.split)
+    return same and first.epoch > second.epoch and not one.place.named("epoch")
 
 
 def _is_cue(place: Place) -> bool:

@@ -150,9 +150,11 @@ def _of_subject(place: Place, fact: Fact) -> float:
             own += 4 * any(fact.subject not in values for values in place.soft())
         else:
             own = by_model(place, fact)
-        return inf if own == inf else min(max(own - 1, 0) / 2, LIMIT)
+        other = 3 * bool(place.own("subject") - set(ASIDE) - {fact.subject})  # "the original has 88.0 %"
+        return inf if own == inf else min(max(own - 1, 0) / 2 + other, LIMIT)
+    estimated = 2 * ("expected" in place.own("subject"))
     if fact.subject in (None, "model") or fact.name == "texts":
-        return 0
+        return estimated
     own, other = by_model(place, fact), 0
     if soft := place.soft():
         own, other = (min(own, 1), 0) if fact.subject in soft[0] else (own, 2)
