@@ -37,7 +37,7 @@ _MORE = re.compile(
 _RATIO = re.compile(r"\bratio[\s*]*(?:of|is|was|[:=])?[\s*]*$", re.IGNORECASE)
 _LABEL = re.compile(r"(?:\blayers? ?#?\d+|\d ?层)\**[ :：(（=]*$", re.IGNORECASE)
 _BASE = re.compile(
-    r"(?:(?:\b(?:of|as|than|over|against|with|to|vs\.?|versus)|fast as|/)(?: the| its| an?)?\s*\**|(?:保留了?|是|为|比|相对于?|相当于)\s*\**)$",
+    r"(?:(?:\b(?:of|as|than|over|against|with|to|vs\.?|versus)|fast as|/)(?: the| its| an?)?\s*\**|(?:保留了?|是|为|比|相对于?|相当于|与)\s*\**)$",
     re.IGNORECASE,
 )
 _OF = re.compile(r"\bof(?: the| its| an?)?\s*\**$", re.IGNORECASE)
@@ -239,8 +239,11 @@ def of_each_method(place: Place, best: Fact, equal: Sequence[Fact]) -> bool:
     return True
 
 
-def right_sides(place: Place, of_dense: bool = True) -> bool:
-    """Whether two different models are compared; with `of_dense` also whether the second is the dense one."""
+def right_sides(place: Place, of_dense: bool = True, pair: Iterable[str | None] = ()) -> bool:
+    """Whether two different models are compared, and the dense one where it is one of the pair.
+
+    With `of_dense` the second has to be the dense one.
+    """
     sides: tuple[list[Cue], list[Cue]] = ([], [])
     start, end = place.clause
     for cue in place.passage.cues:
@@ -251,6 +254,8 @@ def right_sides(place: Place, of_dense: bool = True) -> bool:
             sides[bool(_BASE.search(ahead))].append(cue)
     compared, base = sides
     if of_dense and any("dense" not in cue.values for cue in base):
+        return False
+    if base and "dense" in pair and not any("dense" in cue.values for cue in (*compared, *base)):
         return False
     if any(one.values == other.values for one in compared for other in base):
         return False
@@ -312,7 +317,7 @@ def _of_models(place: Place, first: Fact, second: Fact) -> Iterator[float]:
         if each.subject in ASIDE:
             yield 0 if by_model(place, each) < inf else inf
     if not pair & set(ASIDE):
-        yield 0 if right_sides(place, of_dense=False) else inf
+        yield 0 if right_sides(place, of_dense=False, pair=pair) else inf
     small = place.own("subject") & set(SMALL)
     if small and not pair & set(ASIDE):
         yield 0 if small & pair else inf
