@@ -67,8 +67,8 @@ def _shares(unit: str, first: Fact, second: Fact) -> Iterator[float]:
 
 
 def _holds(amount: Amount, value: float, unit: str) -> bool:
-    no_multiple = unit in TIMES and abs(value - 1) < 0.03  # of two that are the same
-    return amount.holds(value) and not no_multiple
+    same = abs(value - 1) < 0.03 if unit in TIMES else abs(value) < 1e-9  # of two that do not differ
+    return amount.holds(value) and not same
 
 
 def _may_be_computed(place: Place) -> bool:

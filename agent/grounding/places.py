@@ -7,7 +7,6 @@ tell which of two readings is the nearer one.
 import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from itertools import pairwise
 from math import inf
 from typing import Any
 
@@ -38,7 +37,6 @@ _OF_MANY = re.compile(
 _MANY_OF = re.compile(
     r"\**\s*(?:of|out of|/) ?(?:the |its |all )?\**(?:\d|(?:two|three|four|five|six|seven|eight|ten|twelve)\b)"
 )
-_VERSUS = re.compile(r"\s*(?:vs\.?|versus|against|compared (?:with|to)|对)\s*", re.IGNORECASE)
 _BRACKET = re.compile(r"[(（\[]([^)）\]]*)[)）\]]")
 _NUMBERS = ("quantity", "range")
 
@@ -112,18 +110,10 @@ class Place:
                 over = [each for _, each in self.above() if is_inherited or each.line < passage.line]
                 over = [each for each in over if is_inherited or not any(map(_is_measured, each.tokens))]
                 own = [cue for each in over for cue in each.cues if cue.dimension == dimension and not cue.forward]
-            if dimension == "subject" and self._is_set_against():
-                own = []  # "within 2 points of the original (88.1 % vs 89.9 %)"
             if paired := self._paired(cues):
                 own = [cue for cue in cues if set(cue.values) & set(paired)]
             self._own[dimension] = {value for cue in own for value in cue.values}
         return self._own[dimension]
-
-    def _is_set_against(self) -> bool:
-        """Whether it is the first or the second of two numbers that are compared, without a word between."""
-        numbers = [each for each in self.passage.tokens if each.kind == "quantity" and each.unit == self.token.unit]
-        pairs = [pair for pair in pairwise(numbers) if self.token in pair]
-        return any(_VERSUS.fullmatch(self.passage.text[one.end : other.start]) for one, other in pairs)
 
     def _gap(self, token: Token, cue: Cue) -> int:
         """The letters between, and more for the border of a clause or a bracket."""
