@@ -93,6 +93,9 @@ _RANKED = re.compile(
 _SHARED_UNIT = re.compile(
     r"\s*(?:→|->|vs\.?|versus|to|and|against|instead of|rather than)\s*\d[\d.,]*\s?(?P<unit>%|percent\b|ms\b|MB\b)"
 )
+_LAST_UNIT = re.compile(  # "82.3, 85.2 and 86.0 %", "17.4 of the 22.7 million"
+    r"(?:\s*(?:,|、|/|,? ?\band\b| of(?: the| its)?|和)\s*\d+\.\d+)+\s?(?P<unit>%|percent\b|ms\b|MB\b|M\b|million\b)"
+)
 _UNIT_BEFORE = re.compile(
     r"\d ?(?P<unit>%|ms\b|MB\b|M\b)[^\d.;]{0,24}(?:→|->|vs\.?|versus|to|against|instead of|rather than|(?:down|up) from|compared (?:to|with)) (?:about |around )?$"
 )
@@ -188,6 +191,8 @@ def _digits(text: str) -> Iterator[Token]:
     for match in _NUMBER.finditer(text):
         unit = (match["unit"] or "").lower()
         shared = _SHARED_UNIT.match(text, match.end()) if not unit else None
+        if not unit and not shared and "." in match["number"]:
+            shared = _LAST_UNIT.match(text, match.end())
         if not unit and not shared and _NO_NOUN.match(text, match.end()):
             shared = _UNIT_BEFORE.search(text[max(0, match.start() - 60) : match.start()])
         unit = shared["unit"].lower() if shared else unit

@@ -304,7 +304,7 @@ def _measures(place: Place) -> dict[str, int]:
         return {"best_epoch" if of_epoch else "last_rank" if token.unit == "last" else "rank": 0}
     if token.unit in _SECONDS:
         return {"seconds": 0}
-    if _OF_MANY.search(place.ahead):
+    if not token.unit and "." not in token.text and _OF_MANY.search(place.ahead):
         return {"layers": 0, "examples": 0}
     if any(cue.dimension == "size" and cue.start == token.start for cue in place.passage.cues):
         named |= dict.fromkeys(LAYERS, 0)
