@@ -181,8 +181,6 @@ def _computed(reading: Reading, readings: Sequence[Reading], facts: Facts) -> Re
     if place.token.kind not in ("layers", "list"):
         beside = [each for each in readings if each is not reading and _is_beside(each.place, place)]
         stated = [each.best[0] for each in beside if len(each.best) == 1]
-        if sized := _of_size(place, stated):
-            return Reading(place, _of_fact(sized), best=(sized,))
         if found := derived(place, facts, stated):
             value, behind = found[0]
             candidates = tuple(each for _, each in found)
@@ -191,20 +189,6 @@ def _computed(reading: Reading, readings: Sequence[Reading], facts: Facts) -> Re
     if quote := quoted(place.token, place.passage, facts.quotes):
         return Reading(place, _of_text(quote.run, quote.path))
     return reading
-
-
-def _of_size(place: Place, stated: Sequence[Fact]) -> Fact | None:
-    """Of "5 layers: 88.4 %" the fact beside it, if it is of a model of that size; it is checked by itself."""
-    cues = [cue for cue in place.passage.cues if cue.dimension == "size" and cue.start == place.token.start]
-    sizes = {size for cue in cues for size in cue.values}
-    return next(
-        (
-            fact
-            for fact in stated
-            if fact.removed is not None and sizes & {("removed", len(fact.removed)), ("kept", fact.kept)}
-        ),
-        None,
-    )
 
 
 def _is_beside(other: Place, place: Place) -> bool:

@@ -34,8 +34,6 @@ _MORE = re.compile(
     r"[ *]*(?:lower|higher|less|more|fewer|smaller|larger|bigger|faster|slower|quicker|better|worse|reduction|decrease|increase|drop|improvement|saved)\b",
     re.IGNORECASE,
 )
-_RATIO = re.compile(r"\bratio[\s*]*(?:of|is|was|[:=])?[\s*]*$", re.IGNORECASE)
-_LABEL = re.compile(r"(?:\blayers? ?#?\d+|\d ?层)\**[ :：(（=]*$", re.IGNORECASE)
 _BASE = re.compile(
     r"(?:(?:\b(?:of|as|than|over|against|with|to|vs\.?|versus)|fast as|/)(?: the| its| an?)?\s*\**|(?:保留了?|是|为|比|相对于?|相当于|与)\s*\**)$",
     re.IGNORECASE,
@@ -68,8 +66,6 @@ def _single(place: Place, fact: Fact) -> Iterator[float]:
         yield inf if _DIFFERENCE.search(place.ahead) or _MORE.match(place.behind) else 0
     if fact.ratio and fact.subject not in ASIDE:
         yield _of_ratio(place, fact)
-    elif _RATIO.search(place.ahead) and not fact.ratio and place.token.unit not in TIMES and fact.name != "ratio":
-        yield 0 if fact.name == "speedup" else inf
     else:
         yield _of_subject(place, fact)
     yield from shared(place, fact)
@@ -86,9 +82,6 @@ def shared(place: Place, fact: Fact) -> Iterator[float]:
         yield excess(place.named("texts"), {"one" if fact.texts == 1 else "several"})
     if fact.epoch is not None and fact.name != "epoch":
         yield _unless_spoken_for(place, "epoch", place.named("epoch").get(fact.epoch, inf))
-    if fact.removed == () and fact.subject == "dense" and not place.soft():
-        other = {(said, n) for said, n in place.own("size") if said == "kept" and n != fact.kept}
-        yield inf if other and by_model(place, fact) == inf else 0
     if fact.removed and fact.subject != "dense":
         yield _unless_spoken_for(place, "size", by_model(place, fact))
         yield _unless_spoken_for(place, "set", by_model(place, fact))
@@ -152,9 +145,8 @@ def _of_subject(place: Place, fact: Fact) -> float:
             own = by_model(place, fact)
         other = 3 * bool(place.own("subject") - set(ASIDE) - {fact.subject})  # "the original has 88.0 %"
         return inf if own == inf else min(max(own - 1, 0) / 2 + other, LIMIT)
-    estimated = 2 * ("expected" in place.own("subject"))
     if fact.subject in (None, "model") or fact.name == "texts":
-        return estimated
+        return 0
     own, other = by_model(place, fact), 0
     if soft := place.soft():
         own, other = (min(own, 1), 0) if fact.subject in soft[0] else (own, 2)
@@ -182,7 +174,7 @@ def _of_methods(place: Place, fact: Fact) -> float:
 
 def _of_layer(place: Place, fact: Fact) -> float:
     if fact.layer is None:
-        return inf if place.named("layer") and _LABEL.search(place.ahead) else 0
+        return 0
     if fact.name == "parameters":
         return 0
     named = place.named("layer")

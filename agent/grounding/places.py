@@ -308,10 +308,6 @@ def _measures(place: Place) -> dict[str, int]:
         return {"layers": 0, "examples": 0}
     if any(cue.dimension == "size" and cue.start == token.start for cue in place.passage.cues):
         named |= dict.fromkeys(LAYERS, 0)
-    if any(cue.values == ("best_epoch",) for cue in place.passage.cues):
-        near = min(named.values(), default=0)
-        if named.get("epoch") == near < named.get("epochs", inf):
-            return {"best_epoch": 0}
     if not token.unit and LAYERS & set(named) and (said := _just_said(place)):  # "removes 3 layers"
         return {f"layers_{said}": 0}
     if not token.unit and _MANY_OF.match(place.behind):
