@@ -1,7 +1,8 @@
 """Is every number of an answer backed by a fact of the turn, and said of the right layer, method and model?
 
 results, records --facts--> Facts
-answer --reading, words--> passages, numbers, cues --binding--> what each number is said of --check--> its fact
+answer --reading, words--> passages, numbers, cues --values, derived--> what each number can be
+       --places, fitting--> what the words around it do not contradict --check--> its fact
 """
 
 from agent.grounding.check import Checked, Unsupported, Verified, check

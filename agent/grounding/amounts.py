@@ -13,6 +13,7 @@ _SCALES = {"k": 1e3, "thousand": 1e3, "m": 1e6, "million": 1e6, "g": 1e9, "billi
 PERCENT = {"%", "percent", "percentage"}
 POINTS = {"points", "point", "pp", "个百分点", "百分点", "percent points", "percent point", "percentage points", "percentage point"}  # fmt: skip
 TIMES = {"×", "x", "times", "fold", "-fold", "倍"}
+MINUTES = {"min", "mins", "minute", "minutes", "分钟"}
 ORDINAL = {"st", "nd", "rd", "th"}
 _PHYSICAL = {"ms": "ms", "millisecond": "ms", "milliseconds": "ms", "毫秒": "ms", "mb": "MB", "megabyte": "MB", "megabytes": "MB"}  # fmt: skip
 
@@ -35,7 +36,7 @@ class Amount(NamedTuple):
         match = re.fullmatch(r"([-+−]?)([\d,]+)(?:\.(\d+))?(?:e([-+]?\d+))?", text, re.IGNORECASE)
         if match is None:
             raise ValueError(f"{text!r} is no number")
-        exponent = int(match[4] or 0)
+        exponent = max(-99, min(int(match[4] or 0), 99))  # "1e999" is none of any fact
         whole = match[2].replace(",", "")
         value = float(f"{whole}.{match[3] or 0}e{exponent}")
         step = 10.0 ** (exponent - len(match[3] or ""))
@@ -56,7 +57,11 @@ class Amount(NamedTuple):
     @classmethod
     def written(cls, token: Token) -> "Amount":
         """What the number of a token stands for."""
-        return cls.of(token.text, token.hedge, token.spelt and token.unit in PERCENT | TIMES)
+        text = token.text
+        if token.unit in _SCALES and re.fullmatch(r"[1-9][\d,]*0", text):  # 2090 万 of 20,939,522
+            whole = text.replace(",", "").rstrip("0")
+            text = f"{whole}e{len(text.replace(',', '')) - len(whole)}"
+        return cls.of(text, token.hedge, token.spelt and token.unit in PERCENT | TIMES)
 
     def holds(self, value: float, factor: float = 1.0) -> bool:
         """Whether the value, times the factor, rounds to this; the sign is left to the words of a sentence."""
@@ -67,6 +72,8 @@ def factors(token: Token) -> tuple[float, ...]:
     """What a value has to be multiplied by to be written with the unit of the number."""
     if token.unit in PERCENT or token.unit in POINTS:
         return (100.0,)
+    if token.unit in MINUTES:
+        return (1 / 60,)
     return (1 / _SCALES[token.unit],) if token.unit in _SCALES else (1.0,)
 
 

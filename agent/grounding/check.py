@@ -1,37 +1,33 @@
-"""Is every number of an answer backed by a fact of the turn, and is it said of the right thing?"""
+"""Is every number of an answer backed by a fact of the turn, and is it said of the right thing?
+
+A number is bound by its value: to the facts that have it, and to what can be computed from two of them. It is refuted by
+contradiction: the words around it speak of something else, or two numbers would fit better the other way round.
+"""
 
 import re
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
-from itertools import combinations
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from itertools import combinations, pairwise
+from math import inf
+from typing import NamedTuple
 
-from agent.grounding.amounts import ORDINAL, PERCENT, POINTS, TIMES, Amount, factors, physical
-from agent.grounding.binding import Bound, all_of, bind, cited_runs, clause_of, right_sides
-from agent.grounding.derived import derived, of_size, recomputed
-from agent.grounding.facts import ASIDE, MEASURED, Fact, Facts
-from agent.grounding.layers import check_layers, wrong_rankings
+from agent.grounding.amounts import Amount, factors
+from agent.grounding.derived import derived
+from agent.grounding.facts import ASIDE, Fact, Facts
+from agent.grounding.fitting import misfit, of_each_method, record_of
+from agent.grounding.layers import check_layers, with_sets, wrong_rankings
 from agent.grounding.numbers import Token
+from agent.grounding.places import Place
 from agent.grounding.quotes import quoted
-from agent.grounding.reading import Passage, read
-from agent.grounding.words import Dimension, pattern
+from agent.grounding.reading import read
+from agent.grounding.values import equal, has_unit
+from agent.grounding.words import pattern
 from analyzers.records import Record
-from tools.wording import SHARES
 
-_OF_MANY = re.compile(r"(?:\d|\*)(?: ?(?:of|out of) ?(?:the |its |all )?|/)\**$")
-
-
-_DIFFERENCE = re.compile(
-    r"(?:\b(?:by|sav(?:e|es|ed|ing)(?: of)?|(?:reduction|difference|gap|gain|drop|decrease|increase) of)|减少了?|降低了?|下降了?|增加了?|提升了?|提高了?|(?<!至)少|差)[\s*]*(?:about |around |roughly |some |only |just |约|大约)?$",
-    re.IGNORECASE,
-)  # what follows is no value but the difference of two
-_MORE = re.compile(
-    r"[ *]*(?:lower|higher|less|more|fewer|smaller|larger|bigger|faster|slower|quicker|better|worse|reduction|decrease|increase|drop|improvement|saved)\b",
-    re.IGNORECASE,
-)
-_RATIO = re.compile(r"\bratio[\s*]*(?:of|is|was|[:=])?[\s*]*$", re.IGNORECASE)
-_LABEL = re.compile(r"(?:\blayers? ?#?\d+|\d ?层)\**[ :：(（=]*$", re.IGNORECASE)
-_MANY_OF = re.compile(r"\**\s*(?:of|out of|/) ?(?:the |its |all )?\**\d")
+MARGIN = 1
+_TO = re.compile(r"\s*(?:to|–|-|—|~|至|到|and)\s*")
+_NOWHERE = "no result holds it"
+_ELSEWHERE = "the results hold it, but not of what it is said of here"
+_EXCHANGED = "it would fit what another number is said of, and that one would fit here"
 
 
 class Verified(Record):
@@ -61,54 +57,185 @@ class Checked(NamedTuple):
     unsupported: tuple[Unsupported, ...]
 
 
-class Claim(NamedTuple):
-    """A number with all that the answer says of it."""
+class Reading(NamedTuple):
+    """What a number can be: the facts that have its value, or of which it can be computed, and how badly the best fit."""
 
-    token: Token
-    passage: Passage
-    passages: Sequence[Passage]
-    name: Bound | None
-    subject: Bound | None
-    split: Bound | None
-    method: Bound | None
-    layer: Bound | None
-    texts: Bound | None
-    epoch: Bound | None
-    size: Bound | None
-    cited: set[str]  # runs
+    place: Place
+    result: Verified | str
+    candidates: tuple[tuple[Fact, ...], ...] = ()
+    cost: float = inf
+    best: tuple[Fact, ...] = ()
 
 
 def check(answer: str, facts: Facts) -> Checked:
     """The numbers of the answer that are backed, each with its fact, and those that are not."""
-    passages = read(answer, facts)
+    passages = with_sets(read(answer, facts))
+    places = [Place(token, passage, passages) for passage in passages for token in passage.tokens]
+    readings = [_direct(place, facts) for place in places]
+    readings = [_beside(each, readings, facts) for each in readings]
+    readings = [_computed(each, readings, facts) for each in readings]
     rankings = wrong_rankings(passages, facts)
-    found = [
-        (passage, token, _support(token, passage, passages, facts)) for passage in passages for token in passage.tokens
-    ]
+    exchanged = _exchanged(readings)
     verified: list[Verified] = []
     unsupported: list[Unsupported] = []
-    for passage, token, result in found:
+    for i, each in enumerate(readings):
+        token, passage = each.place.token, each.place.passage
+        result = _EXCHANGED if i in exchanged else each.result
         result = rankings.get(passage.start, result) if token is passage.tokens[0] else result
         start, end = passage.start + token.start, passage.start + token.end
-        if isinstance(result, str):  # perhaps computed from the numbers beside it
-            near = [
-                each
-                for other, operand, each in found
-                if isinstance(each, Fact)
-                and other.paragraph == passage.paragraph
-                and operand is not token
-                and (not passage.cell or other.line == passage.line)
-            ]
-            computed = recomputed(_claim(token, passage, passages), near) if near else None
-            result = _computed(*computed) if computed else result
         if isinstance(result, str):
             around = " ".join(answer[max(0, start - 30) : end + 20].split())
             number = answer[start:end] if token.spelt else token.text.strip()
             unsupported.append(Unsupported(number=number, context=around, reason=result))
         else:
-            backing = _of_fact(result) if isinstance(result, Fact) else result
-            verified.append(backing.model_copy(update={"number": answer[start:end], "start": start, "end": end}))
+            verified.append(result.model_copy(update={"number": answer[start:end], "start": start, "end": end}))
     return Checked(tuple(verified), tuple(unsupported))
+
+
+def _direct(place: Place, facts: Facts) -> Reading:
+    """By the facts that have the value."""
+    if place.token.kind in ("layers", "list"):
+        found = check_layers(place, facts)
+        return Reading(place, found if isinstance(found, str) else _of_text(found.run, found.path))
+    candidates = tuple((fact,) for fact in equal(place.token, facts))
+    cost, best = min(((misfit(place, each), i) for i, each in enumerate(candidates)), default=(inf, 0))
+    if cost == inf and place.token.kind == "range" and not place.says("bounds"):
+        return _both(place, facts)
+    if cost == inf and not place.token.low and place.says("ends") and (ends := _ends(place, facts)):
+        return Reading(place, _of_fact(ends[0]))
+    if cost == inf and (interval := _as_interval(place, facts)):
+        return interval
+    if cost == inf and (layer := _as_layer(place)):
+        return _direct(layer, facts)
+    if cost < inf and of_each_method(place, *candidates[best], [fact for (fact,) in candidates]):
+        return Reading(place, _of_fact(*candidates[best]), candidates, cost, candidates[best])
+    told = any(not fact.named for (fact,) in candidates)
+    return Reading(place, _ELSEWHERE if told else _NOWHERE)
+
+
+def _both(place: Place, facts: Facts) -> Reading:
+    """Of "between 60.0 and 76.6 %" the two values, where they are the interval of none."""
+    token = place.token
+    ends = [
+        token._replace(kind="quantity", text=str(each).lstrip("-−+"), low=None, high=None)
+        for each in (token.low, token.high)
+    ]
+    found = [_direct(Place(each, place.passage, place.passages), facts) for each in ends]
+    return next((each for each in found if isinstance(each.result, str)), found[0])._replace(place=place)
+
+
+def _as_interval(place: Place, facts: Facts) -> Reading | None:
+    """Of "87.0 % to 92.3 % for the dense model" the fact whose interval it is."""
+    numbers = [each for each in place.passage.tokens if each.kind == "quantity" and not each.low]
+    for low, high in pairwise(numbers):
+        if place.token in (low, high) and _TO.fullmatch(place.passage.text[low.body : high.start]):
+            text = place.passage.text[low.start : high.end]
+            both = Token("range", low.start, high.end, text, high.unit, low.text, high.text)
+            for fact in equal(both, facts):
+                if misfit(Place(both, place.passage, place.passages), (fact,)) < inf:
+                    return Reading(place, _of_fact(fact))
+    return None
+
+
+def _ends(place: Place, facts: Facts) -> list[Fact]:
+    """The facts an end of whose interval the number is."""
+    amount = Amount.written(place.token)
+    with_end = [
+        fact
+        for fact in facts.numbers
+        if any(
+            amount.holds(end, factor)
+            for factor in factors(place.token)
+            for end in (fact.low, fact.high)
+            if end is not None
+        )
+    ]
+    return [fact for fact in with_end if has_unit(place.token, fact) and misfit(place, (fact,)) < inf]
+
+
+def _as_layer(place: Place) -> Place | None:
+    """Of "remove layer 4 first, then 1, then 2" the further layers."""
+    token = place.token
+    before = any(each.kind == "layers" and each.start < token.start for each in place.passage.tokens)
+    alone = not token.unit and token.text.isdigit() and len(token.text) < 3
+    if before and alone and pattern("goes_on").search(place.ahead) and pattern("stops").match(place.behind):
+        return Place(token._replace(kind="layers", layers=(int(token.text),)), place.passage, place.passages)
+    return None
+
+
+def _beside(reading: Reading, readings: Sequence[Reading], facts: Facts) -> Reading:
+    """Once more, where a number beside it says which of the models that were considered is meant."""
+    if not isinstance(reading.result, str):
+        return reading
+    line = reading.place.passage.line
+    facts_beside = [fact for each in readings if each.place.passage.line == line for fact in each.best]
+    reading.place.known |= {record_of(fact) for fact in facts_beside if fact.subject in ASIDE}
+    return _direct(reading.place, facts) if reading.place.known else reading
+
+
+def _computed(reading: Reading, readings: Sequence[Reading], facts: Facts) -> Reading:
+    """By what can be computed from two facts, or by a text, where no fact has the value."""
+    place = reading.place
+    if not isinstance(reading.result, str):
+        return reading
+    if place.token.kind not in ("layers", "list"):
+        beside = [each for each in readings if each is not reading and _is_beside(each.place, place)]
+        stated = [each.best[0] for each in beside if len(each.best) == 1]
+        if found := derived(place, facts, stated):
+            value, behind = found[0]
+            candidates = tuple(each for _, each in found)
+            cost = misfit(place, behind)
+            return Reading(place, _of_facts(value, *behind), candidates if cost < inf else (), cost, behind)
+    if quote := quoted(place.token, place.passage, facts.quotes):
+        return Reading(place, _of_text(quote.run, quote.path))
+    return reading
+
+
+def _is_beside(other: Place, place: Place) -> bool:
+    same = other.passage.paragraph == place.passage.paragraph
+    return same and (not place.passage.cell or other.passage.line == place.passage.line)
+
+
+def _exchanged(readings: Sequence[Reading]) -> set[int]:
+    """The numbers that would fit better the other way round, two by two."""
+    found: set[int] = set()
+    known = [i for i, each in enumerate(readings) if each.candidates and not _is_cue(each.place)]
+    for i, j in combinations(known, 2):
+        one, two = readings[i], readings[j]
+        if _against_time(one, two):
+            found |= {i, j}
+        now = one.cost + two.cost
+        first, second = one.place.token, two.place.token
+        if now <= MARGIN or first.unit != second.unit or ("." in first.text) != ("." in second.text):
+            continue
+        then = _best(one.place, two) + _best(two.place, one)
+        if then + MARGIN < now:
+            found |= {i, j}
+    return found
+
+
+def _against_time(one: Reading, two: Reading) -> bool:
+    """Whether the number of a later epoch stands before that of an earlier one, and none is said to be of an epoch."""
+    (first, *_), (second, *_) = one.best, two.best
+    if one.place.passage is not two.place.passage or first.epoch is None or second.epoch is None:
+        return False
+    same = (first.run, first.name, first.split) == (second.run, second.name, second.split)
+    return same and first.epoch > second.epoch and not one.place.named("epoch")
+
+
+def _is_cue(place: Place) -> bool:
+    """Whether the number says what others are about: a number of layers, an epoch."""
+    start = place.token.start
+    return any(cue.dimension in ("size", "epoch") and cue.start <= start < cue.end for cue in place.passage.cues)
+
+
+def _best(place: Place, other: Reading) -> float:
+    """How badly the number of another place would fit here."""
+    return min(misfit(place, behind) for behind in other.candidates)
+
+
+def _of_text(run: str | None, path: str) -> Verified:
+    return Verified(number="", start=0, end=0, run=run, path=path)
 
 
 def _of_fact(fact: Fact) -> Verified:
@@ -116,281 +243,7 @@ def _of_fact(fact: Fact) -> Verified:
                     run=fact.run, path=fact.path)  # fmt: skip
 
 
-def _computed(value: float, first: Fact, second: Fact) -> Verified:
-    both = f"{first.path}, {second.path}" if first.run == second.run else f"{first.path}, {second.run} {second.path}"
+def _of_facts(value: float, *facts: Fact) -> Verified:
+    first = facts[0]
+    both = ", ".join(each.path if each.run == first.run else f"{each.run} {each.path}" for each in facts)
     return Verified(number="", start=0, end=0, value=value, run=first.run, path=both)
-
-
-def _support(token: Token, passage: Passage, passages: Sequence[Passage], facts: Facts) -> Fact | Verified | str:
-    """The fact behind a number, or why there is none."""
-    if (
-        passage.cell
-        and token.text == passage.text.strip()
-        and token.text.isdigit()
-        and bind("say", token, passage, passages)
-    ):
-        token = token._replace(kind="list", layers=(int(token.text),))  # a cell below "most important layer"
-    if token.kind in ("layers", "list"):
-        found = check_layers(token, passage, passages, facts)
-        if not isinstance(found, str):
-            return Verified(number=token.text, start=0, end=0, run=found.run, path=found.path)
-        quote = quoted(token, passage, facts.quotes)
-        return Verified(number=token.text, start=0, end=0, run=quote.run, path=quote.path) if quote else found
-    claim = _claim(token, passage, passages)
-    facts_of_value = _equal(token, facts)
-    if (fitting := [fact for fact in facts_of_value if _fits(claim, fact)]) and _of_each_method(claim, fitting):
-        return fitting[0]
-    if sized := _size_beside(token, passage, facts):
-        return sized
-    if (computed := derived(claim, facts)) is not None:
-        return _computed(*computed)
-    if quote := quoted(token, passage, facts.quotes):
-        return Verified(number=token.text, start=0, end=0, run=quote.run, path=quote.path)
-    if facts_of_value and not all(fact.named for fact in facts_of_value):
-        return "the results hold it, but not of what it is said of here"
-    return "no result holds it"
-
-
-def _size_beside(token: Token, passage: Passage, facts: Facts) -> Fact | None:
-    """Of "5 layers: 88.4 %" the fact that the percentage is, if it is of a model of that size; it is checked by itself."""
-    sizes = [
-        value for cue in passage.cues if cue.dimension == "size" and cue.start == token.start for value in cue.values
-    ]
-    values = [each for each in passage.tokens if each.kind == "quantity" and (each.unit or "." in each.text)]
-    start, end = clause_of(token, passage)
-    values = [each for each in values if start <= each.start < end] or values
-    equal = (fact for each in values for fact in _equal(each, facts))
-    return next((fact for fact in equal if of_size(fact, sizes)), None)
-
-
-def _claim(token: Token, passage: Passage, passages: Sequence[Passage]) -> Claim:
-    return Claim(
-        token,
-        passage,
-        passages,
-        name=_name(token, passage, passages),
-        subject=bind("subject", token, passage, passages),
-        split=bind("split", token, passage, passages),
-        method=bind("method", token, passage, passages),
-        layer=bind("layer", token, passage, passages),
-        texts=bind("texts", token, passage, passages),
-        epoch=bind("epoch", token, passage, passages),
-        size=bind("size", token, passage, passages),
-        cited=cited_runs(token, passage, passages),
-    )
-
-
-def _name(token: Token, passage: Passage, passages: Sequence[Passage]) -> Bound | None:
-    bound = bind("name", token, passage, passages)
-    best = any(cue.values == ("best_epoch",) for cue in passage.cues)
-    if token.unit in ORDINAL or token.unit == "last":
-        of_epoch = bound is not None and bool({"epochs", "epoch", "best_epoch"} & set(bound.values))
-        return Bound(("best_epoch",) if of_epoch else ("last_rank",) if token.unit == "last" else ("rank",), True)
-    if bound and "epoch" in bound.values and "epochs" not in bound.values and bound.near and best:
-        return Bound(("best_epoch",), True)
-    if token.unit in ("s", "sec", "secs", "second", "seconds", "秒"):
-        return Bound(("seconds",), True)
-    if _OF_MANY.search(passage.text[: token.start]):
-        return Bound(("layers",), True)
-    if bound and "layers" in bound.values and (said := _just_said(token, passage)):  # "removes 3 layers"
-        return Bound((f"layers_{said}",), True)
-    if bound and "examples" in bound.values and "throughput" in all_of("name", passage, passages):  # texts each second
-        return Bound((*bound.values, "throughput"), bound.near)
-    if (
-        not token.unit
-        and _MANY_OF.match(passage.text[token.end :])
-        and not (bound and bound.near and "layers" not in bound.values)
-    ):
-        return Bound(("layers_removed", "layers_kept"), True)
-    if bound and bound.values == ("rank",) and not bound.near and token.low:
-        return None  # what has an interval is measured; the rank that is named stands behind it
-    return bound
-
-
-def _just_said(token: Token, passage: Passage) -> str | None:
-    before = [cue for cue in passage.cues if cue.dimension == "say" and cue.end <= token.start]
-    if not before or passage.text[before[-1].end : token.start].strip(" *"):
-        return None
-    return str(before[-1].values[0]) if before[-1].values[0] in ("removed", "kept") else None
-
-
-def _equal(token: Token, facts: Facts) -> list[Fact]:
-    """The facts that have the written value, and its interval if it has one."""
-    if token.unit in POINTS:
-        return []
-    value = None if token.kind == "range" else Amount.written(token)
-    bounds = (Amount.of(token.low), Amount.of(token.high)) if token.low and token.high else None
-    bare = token.kind == "range" and not token.unit  # "the intervals (85.0 to 90.9) overlap"
-    return [
-        fact
-        for factor in ((1.0, 100.0) if bare else factors(token))
-        for fact in _of_size(facts, value, factor)
-        if _has_unit(token, fact)
-        and (bounds is None or _between(fact, bounds, factor))
-        and (token.margin is None or _within(fact, Amount.of(token.margin), factor))
-    ]
-
-
-def _has_unit(token: Token, fact: Fact) -> bool:
-    if token.unit in TIMES:
-        return fact.ratio
-    if token.unit in PERCENT:
-        return fact.ratio or fact.name in _SHARES or (fact.name in ("fidelity", "kendall_w") and not token.spelt)
-    return fact.unit.startswith(physical(token) or "")
-
-
-def _between(fact: Fact, bounds: tuple[Amount, Amount], factor: float) -> bool:
-    if fact.low is None or fact.high is None:
-        return False
-    return bounds[0].holds(fact.low, factor) and bounds[1].holds(fact.high, factor)
-
-
-def _within(fact: Fact, margin: Amount, factor: float) -> bool:
-    """Whether the interval of the fact is so far on either side; one that is longer on one side has its mean."""
-    return fact.low is not None and fact.high is not None and margin.holds((fact.high - fact.low) / 2, factor)
-
-
-def _of_size(facts: Facts, value: Amount | None, factor: float) -> list[Fact]:
-    if value is None:
-        return facts.numbers
-    low, high = value.lowest / factor, value.highest / factor
-    first, last = bisect_left(facts.sizes, (low, 0)), bisect_right(facts.sizes, (high, len(facts.numbers)))
-    return [facts.numbers[i] for i in sorted(i for _, i in facts.sizes[first:last])]
-
-
-def _fits(claim: Claim, fact: Fact) -> bool:
-    """Whether what the answer says of the number is true of the fact."""
-    return all(_reasons(claim, fact))
-
-
-def _reasons(claim: Claim, fact: Fact) -> Iterator[bool]:
-    passage, passages = claim.passage, claim.passages
-    if not fact.ratio and fact.name not in ("score", "max_logit_difference"):
-        ahead, behind = passage.text[: claim.token.start], passage.text[claim.token.end :]
-        yield not (_DIFFERENCE.search(ahead) or _MORE.match(behind))
-    yield _named(claim, fact)
-    if fact.subject in ASIDE:
-        yield _aside_named(claim, fact)
-    elif _RATIO.search(passage.text[: claim.token.start]) and not fact.ratio and claim.token.unit not in TIMES:
-        yield fact.name == "speedup"
-    elif fact.ratio:
-        yield right_sides(passage, claim.token)
-        if claim.token.unit not in TIMES and fact.name != "speedup":
-            around = [passage, *(passages[above] for above in passage.above if passage.cell)]
-            yield any(pattern("kept").search(each.text) for each in around)
-    elif claim.subject is not None and fact.subject not in (None, "model") and fact.name != "texts":
-        meant = _meant("subject", claim.subject, claim) - set(ASIDE)
-        if meant == {"compressed", "healed", "quantized"} and _healing_beside(passage, passages):
-            meant = {"compressed"}
-        yield not meant or fact.subject in meant
-    if claim.split is not None and fact.split is not None:
-        yield fact.split in _meant("split", claim.split, claim)
-    if fact.methods and fact.subject not in ASIDE:
-        yield _of_methods(claim, fact)
-    if fact.layer is not None and fact.name != "parameters":
-        layers = _meant("layer", claim.layer, claim)
-        if pattern("rest").search(passage.text[clause_of(claim.token, passage)[0] : claim.token.start]):
-            yield fact.layer not in layers
-            layers = set()
-        yield fact.layer in layers if layers else fact.name != "score" or claim.layer is not None
-    elif fact.layer is None and claim.layer and _LABEL.search(passage.text[: claim.token.start]):
-        yield False  # "layer 5 (0.498)" is said of that layer
-    if fact.texts is not None and claim.texts is not None and fact.name != "texts":
-        yield ("one" if fact.texts == 1 else "several") in claim.texts.values
-    if fact.epoch is not None and claim.epoch is not None and claim.epoch.near and fact.name != "epoch":
-        yield fact.epoch in claim.epoch.values
-    if fact.subject == "alternative" and fact.removed and claim.layer and claim.layer.near:
-        yield bool(set(fact.removed) & set(claim.layer.values))
-    if fact.removed is not None and claim.size is not None and claim.size.near:
-        yield of_size(fact, claim.size.values)
-    if fact.run is not None:
-        yield not claim.cited or fact.run in claim.cited
-
-
-def _meant(dimension: Dimension, bound: Bound | None, claim: Claim) -> set[Any]:
-    """What a number may be of: what governs it in its clause, else anything that is named around it."""
-    if bound is None:
-        return set()
-    if bound.near or set(bound.values) <= set(ASIDE):
-        return set(bound.values)
-    return set(bound.values) | all_of(dimension, claim.passage, claim.passages, forward=False)
-
-
-def _aside_named(claim: Claim, fact: Fact) -> bool:
-    """Whether the answer says that it speaks of what was considered, or measured on the way."""
-    if fact.subject in all_of("subject", claim.passage, claim.passages):
-        return True
-    if fact.subject == "epoch":
-        told = "epochs" in all_of("name", claim.passage, claim.passages) and "." in claim.token.text
-        return claim.epoch is not None or told
-    if fact.subject == "expected" or fact.name in ("layers_removed", "layers_kept"):
-        return False
-    if fact.methods and claim.method and claim.method.near and fact.methods[0] in claim.method.values:
-        return fact.subject == "alternative"
-    if fact.subject == "alternative" and claim.size and of_size(fact, claim.size.values):
-        return True
-    said = {cue.values for cue in claim.passage.cues if cue.dimension == "layer"}
-    return fact.removed is not None and any(set(layers) == set(fact.removed) for layers in said)
-
-
-def _healing_beside(passage: Passage, passages: Sequence[Passage]) -> bool:
-    """Whether "compressed" is set against "healed" in the same place; alone it is what the compression handed over."""
-    near = [passage, *(passages[above] for above in passage.above)]
-    subjects = [cue.values for each in near for cue in each.cues if cue.dimension == "subject" and not cue.forward]
-    return any("healed" in values and "compressed" not in values for values in subjects)
-
-
-def _named(claim: Claim, fact: Fact) -> bool:
-    """Whether the answer says of the number what the fact measures."""
-    name, method, token = claim.name, claim.method, claim.token
-    few = len(token.text.strip("0")) < _TELLING
-    bare = token.kind == "quantity" and few and not token.unit and "." not in token.text and token.low is None
-    of_layer = claim.layer is not None and "." in token.text
-    scored = fact.name == "score" and (of_layer if method is None else method.near or not bare)
-    if name is None:
-        return scored or not ((fact.named and few) or bare or fact.name in _ESSENTIAL)
-    if fact.named:
-        measured = {value for value in all_of("name", claim.passage, claim.passages) if value in MEASURED}
-        told = fact.name in name.values and (not fact.of or not measured or fact.of in measured)
-        return told or not (few or name.near)
-    if fact.name in name.values or (set(name.values) == {"score"} and fact.name in SHARES):  # "it scores 88 %"
-        return True
-    if scored and set(name.values) <= {"score", "loss"}:  # "ablation raises the loss by ..."
-        return True
-    return not name.near and not set(name.values) & _ESSENTIAL and (scored or not (bare or fact.name in _ESSENTIAL))
-
-
-def _of_methods(claim: Claim, fact: Fact) -> bool:
-    method = claim.method
-    if len(fact.methods) == 2:
-        named = all_of("method", claim.passage, claim.passages)
-        if method and method.near and len(set(method.values)) > 1:
-            named = set(method.values)
-        return set(fact.methods) <= named and (method is None or bool(set(fact.methods) & set(method.values)))
-    if fact.methods == ("consensus",):
-        return method is None or "consensus" in method.values
-    return fact.methods[0] in method.values if method else fact.name == "score" or fact.name not in _ESSENTIAL
-
-
-def _of_each_method(claim: Claim, fitting: Sequence[Fact]) -> bool:
-    """Whether a number that is said of several methods is that of each, or a tau that of each two of them."""
-    said = set(claim.method.values) - {"consensus"} if claim.method is not None and claim.method.near else set()
-    alone = {fact.methods[0] for fact in fitting if len(fact.methods) == 1}
-    if len(said) < 2 or any(not fact.methods for fact in fitting) or said <= alone:
-        return True
-    pairs = {frozenset(fact.methods) for fact in fitting}
-    return all(frozenset(pair) in pairs for pair in combinations(said, 2))
-
-
-_SHARES = {*SHARES, "error"}
-_TELLING = 4  # so many digits are hardly those of something else by chance
-_ESSENTIAL = {
-    "score",
-    "max_logit_difference",
-    "fidelity",
-    "rank",
-    "last_rank",
-    "tau",
-    "kendall_w",
-    "steadiness",
-}  # never said of anything unnamed

@@ -4,21 +4,22 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from agent.grounding.binding import all_of, bind, cited_runs, clause_of
 from agent.grounding.facts import ASIDE, Fact, Facts, Layers
-from agent.grounding.numbers import Token
+from agent.grounding.places import Place
 from agent.grounding.reading import Passage
+from agent.grounding.values import equal
+from agent.grounding.words import Cue
 
 _COPULA = re.compile(
     r"\s*\**\s*层?\s*\**\s*(?:is|are|was|were|can|has been|have been|to|comes?|ranks?|是|被|可以|都|已|的)?\s*(?:be |the |all |both |by \w+ |also |that |已经|被)*(?:\([^)]*\) *|（[^）]*）)*",
     re.IGNORECASE,
 )
+_OBJECT = re.compile(r"[\s*:：]*(?:(?:only|just|the|layers?|blocks?)[\s*]*|第)*[\[(]?", re.IGNORECASE)
 _SOME = re.compile(r"\bboth\b|among|includ|such as|e\.g\.|\balso\b|包括|其中|例如|都", re.IGNORECASE)  # some of a set
-
 _IF = re.compile(
-    r"\b(?:removing|dropping|without|ablating|pruning|skipping|deleting|cutting)[^\d,;]{0,20}$", re.IGNORECASE
+    r"\b(?:if|once|would|could|removing|dropping|without|ablating|pruning|skipping|deleting|cutting|keeping)\b|如果|若|会使|会让|会导致|将使|将会",
+    re.IGNORECASE,
 )
-_WOULD = re.compile(r"\b(?:if|would|could)\b|如果|若|会使|会让|会导致|将使|将会", re.IGNORECASE)
 _ONLY = re.compile(r"(?:\b(?:only|just)|仅|只)[^\d,;，；]{0,16}$", re.IGNORECASE)
 
 
@@ -27,55 +28,57 @@ class Where(NamedTuple):
     path: str
 
 
-def check_layers(token: Token, passage: Passage, passages: Sequence[Passage], facts: Facts) -> Where | str:
+def with_sets(passages: Sequence[Passage]) -> list[Passage]:
+    """The passages, each list of layers that go or stay a cue for the model without, or with, them."""
+    found = []
+    for passage in (_of_layer_cell(each, passages) for each in passages):
+        sets = []
+        for token in passage.tokens:
+            if token.kind in ("layers", "list"):
+                said = _said(Place(token, passage, passages))
+                if said in ("removed", "kept"):
+                    sets.append(Cue("set", ((said, frozenset(token.layers)),), token.start, token.end))
+        found.append(passage._replace(cues=(*passage.cues, *sets)) if sets else passage)
+    return found
+
+
+def _of_layer_cell(passage: Passage, passages: Sequence[Passage]) -> Passage:
+    """The passage; a bare number below "most important layer" or "layers removed" is the index of one."""
+    token = passage.tokens[0] if passage.cell and len(passage.tokens) == 1 else None
+    if token is None or token.text != passage.text.strip() or not token.text.isdigit():
+        return passage
+    if not Place(token, passage, passages).named("say"):
+        return passage
+    return passage._replace(tokens=(token._replace(kind="list", layers=(int(token.text),)),))
+
+
+def check_layers(place: Place, facts: Facts) -> Where | str:
     """Where it is recorded, or what is wrong with it."""
-    lists = _lists_of_run(token, passage, passages, facts.lists)
-    said = _said(token, passage, passages)
+    token = place.token
+    lists = _lists_of_run(place, facts.lists)
+    said = _said(place)
     if len(set(token.layers)) < len(token.layers) and said != "ranks":
         return "a layer stands there twice"
-    if said == "absent":
-        count = [fact for fact in facts.numbers if fact.name == "layers"]
-        there = any(index < fact.value for fact in count for index in token.layers)
-        return "there is such a layer" if there or not count else Where(count[0].run, count[0].path)
     counts = [fact for fact in facts.numbers if fact.name == "layers"]
+    if said == "absent":
+        there = any(index < fact.value for fact in counts for index in token.layers)
+        return "there is such a layer" if there or not counts else Where(counts[0].run, counts[0].path)
     if said not in ("removed", "kept") and any(set(token.layers) == {*range(int(count.value))} for count in counts):
         said = "reversed" if said == "reversed" else "order"  # all of them, one after the other
-    if (
-        said == "removed"
-        and len(token.layers) == 1
-        and (_IF.search(passage.text[: token.start]) or _WOULD.search(passage.text))
-    ):
-        said = None  # what would be, not what is
     if said in ("removed", "kept"):
-        return _in_set(token, said, passage, passages, [each for each in lists if each.what == said])
-    if said in ("order", "reversed", "first", "last"):
-        return _in_orders(token, said, _of_method(token, passage, passages, lists, ("order",)), facts)
-    if said == "ranks" and token.kind == "list":
-        return _in_orders(token, said, _of_method(token, passage, passages, lists, ("ranks",)), facts)
-    if token.kind == "list":
+        found = _in_set(place, said, lists, facts)
+        if not isinstance(found, str) or len(token.layers) > 1 or not _IF.search(place.passage.text):
+            return found  # else what would be, not what is
+    elif said in ("order", "reversed", "first", "last"):
+        found = _in_orders(place, said, "order", lists, facts)
+        return found if not isinstance(found, str) else _of_number(place, "removed", facts) or found
+    elif said == "ranks" and token.kind == "list":
+        return _in_orders(place, said, "ranks", lists, facts)
+    elif token.kind == "list":
         exact = [each for each in lists if each.layers == token.layers or set(each.layers) == set(token.layers)]
         return Where(exact[0].run, exact[0].path) if exact else "no result lists these"
     known = next((fact for fact in counts if all(index < fact.value for index in token.layers)), None)
     return Where(known.run, known.path) if known else "no result has such a layer"
-
-
-def _check_ranking(items: Sequence[Passage], passages: Sequence[Passage], facts: Facts) -> Where | str:
-    """Whether the numbered list "1. Layer 5, 2. Layer 0, ..." has the order of its method, or of the consensus."""
-    first, last = items[0], passages.index(items[-1])
-    token = first.tokens[0]._replace(kind="list", layers=tuple(each.tokens[0].layers[0] for each in items))
-    around = [*(passages[above] for above in first.above), *passages[last + 1 : last + 2]]
-    cues = [cue for each in around for cue in each.cues]
-    said = (
-        "reversed" if any(cue.dimension == "say" and cue.values[0] in ("last", "reversed") for cue in cues) else "order"
-    )
-    methods = {cue.values[0] for cue in cues if cue.dimension == "method"} - {"consensus"}
-    lists = _lists_of_run(token, first, passages, facts.lists)
-    orders = [
-        each
-        for each in lists
-        if each.what == "order" and (bool(set(each.methods) & methods) if methods else not each.methods)
-    ]
-    return _in_orders(token, said, orders, facts)
 
 
 def wrong_rankings(passages: Sequence[Passage], facts: Facts) -> dict[int, str]:
@@ -86,27 +89,46 @@ def wrong_rankings(passages: Sequence[Passage], facts: Facts) -> dict[int, str]:
     for passage in passages:
         if passage.mark is None:
             continue
-        ahead = (
-            passage.text[: passage.tokens[0].start] if passage.tokens and passage.tokens[0].kind == "layers" else "-"
-        )
+        is_layer = bool(passage.tokens) and passage.tokens[0].kind == "layers"
+        ahead = passage.text[: passage.tokens[0].start] if is_layer else "-"
         leads = not re.sub(r"layer|[ *`第层]", "", ahead, flags=re.IGNORECASE)
-        items = (
-            [*items, passage]
-            if leads and passage.mark == len(items) + 1
-            else [passage]
-            if leads and passage.mark == 1
-            else []
-        )
+        goes_on = leads and passage.mark in (1, len(items) + 1)
+        items = [*(items if passage.mark > 1 else ()), passage] if goes_on else []
         if items and len(items) == total and isinstance(found := _check_ranking(items, passages, facts), str):
             wrong |= dict.fromkeys((each.start for each in items), found)
     return wrong
 
 
-def _said(token: Token, passage: Passage, passages: Sequence[Passage]) -> str | None:
+def _check_ranking(items: Sequence[Passage], passages: Sequence[Passage], facts: Facts) -> Where | str:
+    """Whether the numbered list "1. Layer 5, 2. Layer 0, ..." has the order of its method, or of the consensus."""
+    first, last = items[0], passages.index(items[-1])
+    token = first.tokens[0]._replace(kind="list", layers=tuple(each.tokens[0].layers[0] for each in items))
+    around = [*(passages[above] for above in first.above), *passages[last + 1 : last + 2]]
+    cues = [cue for each in around for cue in each.cues]
+    backwards = any(cue.dimension == "say" and cue.values[0] in ("last", "reversed") for cue in cues)
+    methods = {cue.values[0] for cue in cues if cue.dimension == "method"} - {"consensus"}
+    place = Place(token, first, passages)
+    lists = [each for each in _lists_of_run(place, facts.lists) if each.what == "order"]
+    orders = [each for each in lists if (bool(set(each.methods) & methods) if methods else not each.methods)]
+    said = "reversed" if backwards else "order"
+    found = [
+        _in_order(place, said, [each for each in orders if each.methods == by], facts)
+        for by in {each.methods for each in orders}
+    ]
+    return next((each for each in found if isinstance(each, str)), found[0] if found else "no result has such an order")
+
+
+def _said(place: Place) -> str | None:
     """What is said of the layers: by the words right after them, else by the nearest before, else after."""
+    token, passage = place.token, place.passage
     here = [cue for cue in passage.cues if cue.dimension == "say"]
-    start, end = clause_of(token, passage)
+    start, end = place.clause
     after = [cue for cue in here if cue.start >= token.end]
+    object_of = [
+        cue for cue in here if cue.end <= token.start and _OBJECT.fullmatch(passage.text[cue.end : token.start])
+    ]
+    if object_of and object_of[-1].values[0] in ("removed", "kept"):  # "dropping layer 4 keeps 88 %"
+        return str(object_of[-1].values[0])
     removed = [cue for cue in here if start <= cue.end <= token.start and cue.values[0] == "removed"]
     if removed and after and after[0].values[0] in ("first", "last"):  # "remove layer 4 first"
         return "removed"
@@ -114,70 +136,81 @@ def _said(token: Token, passage: Passage, passages: Sequence[Passage]) -> str | 
         return str(after[0].values[0])
     before = [cue for cue in here if cue.end <= token.start]
     between = [each for each in passage.tokens if each.kind in ("layers", "list")]
-    for cue in reversed(before):
+    if before:
         # what stands before another list of layers in an earlier clause was said of that one
-        taken = any(cue.end <= each.start and each.end <= token.start for each in between)
-        if not taken and (cue.start >= start or token.kind == "list"):
-            return str(cue.values[0])
-        break
+        taken = any(before[-1].end <= each.start and each.end <= token.start for each in between)
+        if not taken and (before[-1].start >= start or token.kind == "list"):
+            return str(before[-1].values[0])
     inside = [cue for cue in after if cue.start < end]
-    later = [each for each in between if each.start > token.end]
-    if inside and not any(each.start < inside[0].start for each in later):
+    if inside and not any(token.end < each.start < inside[0].start for each in between):
         return str(inside[0].values[0])
-    if passage.cell:
-        bound = bind("say", token, passage, passages)
-        return str(bound.values[0]) if bound else None
+    if passage.cell and (named := place.named("say")):
+        return str(min(named, key=named.__getitem__))
     return None
 
 
-def _lists_of_run(token: Token, passage: Passage, passages: Sequence[Passage], lists: list[Layers]) -> list[Layers]:
-    cited = cited_runs(token, passage, passages)
+def _lists_of_run(place: Place, lists: list[Layers]) -> list[Layers]:
+    cited = place.cited
     return [each for each in lists if each.run in cited or each.run is None] if cited else lists
 
 
-def _in_set(token: Token, said: str, passage: Passage, passages: Sequence[Passage], lists: list[Layers]) -> Where | str:
-    method = bind("method", token, passage, passages)
-    named = all_of("subject", passage, passages)
-    by = set(method.values) if method is not None and method.near else set()
-    own = [each for each in lists if set(each.methods) & by]
-    if own and named & set(ASIDE):
+def _in_set(place: Place, said: str, lists: list[Layers], facts: Facts) -> Where | str:
+    """Whether they are those of the result, of a method or baseline that the sentence names, or of a number beside them."""
+    token = place.token
+    lists = [each for each in lists if each.what == said]
+    methods, named = place.named("method"), place.named("subject")
+    own = [each for each in lists if set(each.methods) & set(methods)]
+    if own and set(named) & set(ASIDE):
         lists = own  # what that method, or that baseline, would remove
-    part = (len(token.layers) == 1 and not _ONLY.search(passage.text[: token.start])) or bool(
-        _SOME.search(passage.text)
-    )
+    alone = len(token.layers) == 1 and not _ONLY.search(place.ahead)
+    part = alone or bool(_SOME.search(place.passage.text))
     for each in lists:
-        aside = each.subject in ASIDE
-        of_method = bool(set(each.methods) & by)
-        if aside and not (of_method or each.subject in named):
+        if each.subject in ASIDE and not (set(each.methods) & set(methods) or each.subject in named):
             continue
-        same = set(token.layers) <= set(each.layers) if part else set(token.layers) == set(each.layers)
-        if same and len(set(token.layers)) == len(token.layers):
+        if set(token.layers) <= set(each.layers) if part else set(token.layers) == set(each.layers):
             return Where(each.run, each.path)
-    return f"no result has these layers {said}"
+    return _of_number(place, said, facts) or f"no result has these layers {said}"
 
 
-def _of_method(
-    token: Token, passage: Passage, passages: Sequence[Passage], lists: list[Layers], what: tuple[str, ...]
-) -> list[Layers]:
-    """The orders that the sentence can mean: of the method that it names, else the consensus."""
-    bound = bind("method", token, passage, passages)
-    orders = [each for each in lists if each.what in what]
-    if bound is None or set(bound.values) == {"consensus"}:
-        return [each for each in orders if not each.methods] or orders
-    return [each for each in orders if each.methods and each.methods[0] in bound.values]
+def _of_number(place: Place, said: str, facts: Facts) -> Where | None:
+    """Where a number beside them is of the model without, or with, these layers."""
+    row = (
+        [each for each in place.passages if each.line == place.passage.line] if place.passage.cell else [place.passage]
+    )
+    for other in (token for each in row for token in each.tokens):
+        if other.kind == "quantity" and (other.unit or "." in other.text):
+            for fact in equal(other, facts):
+                if fact.removed is not None and _is_of(fact, said, place.token.layers):
+                    return Where(fact.run, fact.path)
+    return None
 
 
-def _in_orders(token: Token, said: str, orders: list[Layers], facts: Facts) -> Where | str:
-    """Whether each of the methods has it so; of one method, any of its runs."""
-    found = {methods: _in_order(token, said, [each for each in orders if each.methods == methods], facts)
-             for methods in dict.fromkeys(each.methods for each in orders)}  # fmt: skip
-    wrong = [each for each in found.values() if isinstance(each, str)]
-    right = [each for each in found.values() if not isinstance(each, str)]
-    return right[0] if right and not wrong else f"no result has this as {said}"
+def _is_of(fact: Fact, said: str, layers: tuple[int, ...]) -> bool:
+    removed = set(fact.removed or ())
+    kept = set(range(len(removed) + (fact.kept or 0))) - removed
+    return set(layers) == (removed if said == "removed" else kept)
 
 
-def _in_order(token: Token, said: str, orders: list[Layers], facts: Facts) -> Where | str:
-    layers = token.layers
+def _in_orders(place: Place, said: str, what: str, lists: list[Layers], facts: Facts) -> Where | str:
+    """Whether each of the methods that stand before the layers has it so, or each of those behind; else the consensus."""
+    orders = [each for each in lists if each.what == what]
+    above = [(method,) for method in place.named("method")]
+    for group in place.methods() or above or [("consensus",)]:
+        found = [_of_method(place, said, method, orders, facts) for method in group]
+        if not any(isinstance(each, str) for each in found):
+            return found[0]
+    return f"no result has this as {said}"
+
+
+def _of_method(place: Place, said: str, method: str, orders: list[Layers], facts: Facts) -> Where | str:
+    """Any of its runs."""
+    if method == "consensus":
+        return _in_order(place, said, [each for each in orders if not each.methods] or orders, facts)
+    return _in_order(place, said, [each for each in orders if method in each.methods], facts)
+
+
+def _in_order(place: Place, said: str, orders: list[Layers], facts: Facts) -> Where | str:
+    layers = place.token.layers
     for each in orders:
         ordered = each.layers if said in ("order", "first", "ranks") else each.layers[::-1]
         whole = said in ("order", "reversed", "ranks")

@@ -16,10 +16,10 @@ NAMED = {**_ENGLISH, **_CHINESE, **_ORDINALS}
 _D = r"[-+−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[-+]?\d+)?"
 _UNIT = (
     r"%|percent(?:age)?(?: points?)?\b|points?\b|pp\b|个?百分点|k\b|thousand\b|M\b|million\b|G\b|billion\b|万|亿|×|x\b|times\b|-?fold\b"
-    r"|倍|(?:ms|milliseconds?)\b|毫秒|(?:s|secs?|seconds?)\b|秒|(?:MB|megabytes?)\b|(?:st|nd|rd|th)\b"
+    r"|倍|(?:ms|milliseconds?)\b|毫秒|(?:s|secs?|seconds?)\b|秒|(?:MB|megabytes?)\b|min(?:ute)?s?\b|分钟|(?:st|nd|rd|th)\b"
 )
 _TO = r" ?(?P<first>%|ms|MB|×|x)?(?: ?(?:to|and|–|—|-|~|～|,|，|;|至|到) ?)"
-_BETWEEN = rf"(?P<low>{_D}){_TO}(?P<high>{_D})(?: ?(?P<unit>%|percent\b|ms\b|MB\b|nats\b|M\b|×|x\b))?"
+_BETWEEN = rf"(?P<low>{_D}){_TO}(?P<high>{_D})(?: ?(?P<unit>%|percent\b|ms\b|MB\b|nats\b|M\b|×|x\b|times\b))?"
 _NUMBER = re.compile(
     rf"(?<![\w.,])(?P<number>{_D})(?: ?(?P<unit>{_UNIT}))?(?: ?(?:nats²?|MB|ms)?[ *]*± ?(?P<margin>{_D}))?",
     re.IGNORECASE | re.ASCII,
@@ -36,12 +36,16 @@ _RANGE_BEFORE = re.compile(
     r"(?:between|intervals?|\bCIs?\b|range[sd]?(?: from)?|区间|介于|范围)(?:[^\d.;。；]{0,60})(?<!epochs )(?<!layers )$",
     re.IGNORECASE,
 )
-_JOIN = r"\s*\**\s*(?:,|and|or|&|、|，|和|与|及|或|,\s*and)\s*\**\s*"
+_JOIN = r"\s*\**\s*(?:,|as well as|and|or|&|、|，|和|与|及|或|,\s*and)\s*\**\s*"
 _NO_UNIT = r"(?!\d|\.\d|%|,\d| ?(?:%|ms|MB|times|[xMG]\b|points|percent))"
-_INTS = rf"\d{{1,3}}(?:{_JOIN}(?:layers? )?\d{{1,3}})*{_NO_UNIT}"
+_INTS = rf"\d{{1,3}}(?:(?:{_JOIN}|\s*>\s*)(?:layers? )?\d{{1,3}})*{_NO_UNIT}"
+_GO_OR_STAY = (  # "drop 4", but not "drop 4 layers"
+    r"(?:remov|drop|prun|delet|skipp?|keep)(?:e[sd]?|s|ing|ped|ping)? (?:only |just )?(?:(?:all|everything) (?:but|except) )?"
+    r"(?=\d[\d, ]*(?:and \d+)?(?:[:;.)]|$))"
+)
 _LAYERS = re.compile(
-    rf"\b(?:(?:layers?|blocks?)[ \t]*(?:numbers?\s*|indices\s*|index\s*|#)?\**[ \t]*[\[(（]?|L(?=\d)|(?:layers?|important)(?: ones?)? (?:is|are) \**(?=\d+(?!\d|\.\d| ?(?:%|ms|MB))))(?P<list>{_INTS})"
-    r"(?P<to>\s*(?:to|through|–|-)\s*\d{1,3}(?![\d.]))?",
+    rf"\b(?:(?:layers?|blocks?)[ \t]*(?:numbers?\s*|indices\s*|index\s*|#)?\**[ \t]*[\[(（]?|L(?=\d)|(?:layers?|important)(?: ones?)? (?:is|are) \**(?=\d+(?!\d|\.\d| ?(?:%|ms|MB)))|{_GO_OR_STAY})(?P<list>{_INTS})"
+    r"(?P<to>\s*(?:to|through|–|-)\s*\d{1,3}(?!\d|\.\d))?",
     re.IGNORECASE,
 )
 _CHINESE_LAYERS = re.compile(
@@ -55,6 +59,7 @@ _AFTER_LIST_WORD = re.compile(
     r"(?:first|last|order|keeps?|kept|keeping|remov\w+|drop\w*|important|保留|去掉|移除|删除|重要|名次|[:：>])[^\d.;。；]{0,12}$",
     re.IGNORECASE,
 )
+_EPOCHS = re.compile(r"\b(?:epochs?|steps?|rounds?) $|第 ?$", re.IGNORECASE)
 _SPELT = "|".join(_ENGLISH)
 _COUNTED = r"layers?|blocks?|epochs?|passes|subsets|combinations"
 _WORDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
@@ -84,8 +89,18 @@ _RANKED = re.compile(
     r"|(?P<back>倒数)第?(?P<zh>[一二三四五六七八九\d])|(?:排名?|排在|位列|位居)第?(?P<zh2>[二三四五六七八九])",
     re.IGNORECASE,
 )
-_SHARED_UNIT = re.compile(r"\s*(?:→|->|vs\.?|versus)\s*\d[\d.,]*\s?(?P<unit>%|ms\b|MB\b)")  # "89.9 → 82.8 %"
-_OF_POINTS = re.compile(r" of (?:those|these|the|its|their) (?:\w+ )?points\b", re.IGNORECASE)
+# "89.9 → 82.8 %", "59 vs 103 ms", "21 ms instead of 28"
+_SHARED_UNIT = re.compile(
+    r"\s*(?:→|->|vs\.?|versus|to|and|against|instead of|rather than)\s*\d[\d.,]*\s?(?P<unit>%|percent\b|ms\b|MB\b)"
+)
+_LAST_UNIT = re.compile(  # "82.3, 85.2 and 86.0 %", "17.4 of the 22.7 million"
+    r"(?:\s*(?:,|、|/|,? ?\band\b| of(?: the| its)?|和)\s*\d+\.\d+)+\s?(?P<unit>%|percent\b|ms\b|MB\b|M\b|million\b)"
+)
+_UNIT_BEFORE = re.compile(
+    r"\d ?(?P<unit>%|ms\b|MB\b|M\b)[^\d.;]{0,24}(?:→|->|vs\.?|versus|to|against|instead of|rather than|(?:down|up) from|compared (?:to|with)) (?:about |around )?$"
+)
+_NO_NOUN = re.compile(r"\s*(?:[,;:)]|\.(?!\d)|$)")
+_OF_POINTS = re.compile(r" of (?:those|these|the|its|their) (?:[\w.]+ )?points\b", re.IGNORECASE)
 _IT = re.compile(r"\b(?:rank|put|plac|consider|rat|giv)\w* (?P<it>it)\b", re.IGNORECASE)
 _HEDGES = (
     ("under", r"(?:\b(?:nearly|almost|(?:just )?under|(?:less|fewer|lower) than|below|at most|not quite|up to)|接近|将近|不到|不足|低于|近)"),
@@ -128,7 +143,7 @@ def tokens(text: str, cell: bool = False) -> Iterator[Token]:
         first = match.start("list") if match["list"] else match.start("one")
         layers = [int(each) for each in re.findall(r"\d+", text[first : match.end()])]
         if match["to"] if match["list"] else None:
-            layers = [*layers[:-2], *range(layers[-2], layers[-1] + 1)]
+            layers = [*layers[:-2], *range(layers[-2], layers[-1] + 1)] or layers
         found.append((match.end(), tuple(layers)))
         yield Token("layers", first, match.end(), text[first : match.end()], layers=tuple(layers))
         free = _cut(free, match.start(), match.end())
@@ -138,7 +153,9 @@ def tokens(text: str, cell: bool = False) -> Iterator[Token]:
             yield Token("layers", match.start("it"), match.end("it"), "it", layers=named[-1])
     for match in _BARE_LIST.finditer(free):
         layers = [int(each) for each in re.findall(r"\d+", match[0])]
-        if len(layers) > 2 or cell or _AFTER_LIST_WORD.search(free[: match.start()]):
+        if _EPOCHS.search(free[: match.start()]):
+            free = _cut(free, match.start(), match.end())
+        elif len(layers) > 2 or cell or _AFTER_LIST_WORD.search(free[: match.start()]):
             yield Token("list", match.start(), match.end(), match[0], layers=tuple(layers))
             free = _cut(free, match.start(), match.end())
     ranges: list[Token] = []
@@ -155,7 +172,15 @@ def tokens(text: str, cell: bool = False) -> Iterator[Token]:
     for each in ranges:
         free = _cut(free, each.start, each.end)
     numbers = sorted([*_digits(free), *_words(free)], key=lambda token: token.start)
+    if any(
+        "point" in each.unit or each.unit in ("pp", "个百分点", "百分点") for each in numbers
+    ):  # "3.5 points (88.0 → 84.5)"
+        numbers = [each._replace(unit="%") if _is_percentage(each) else each for each in numbers]
     yield from _with_intervals(numbers, ranges, text)
+
+
+def _is_percentage(token: Token) -> bool:
+    return token.kind == "quantity" and not token.unit and "." in token.text and 10 < _float(token.text) <= 100
 
 
 def _float(number: str) -> float:
@@ -165,7 +190,11 @@ def _float(number: str) -> float:
 def _digits(text: str) -> Iterator[Token]:
     for match in _NUMBER.finditer(text):
         unit = (match["unit"] or "").lower()
-        shared = _SHARED_UNIT.match(text, match.end()) if not unit and "." in match["number"] else None
+        shared = _SHARED_UNIT.match(text, match.end()) if not unit else None
+        if not unit and not shared and "." in match["number"]:
+            shared = _LAST_UNIT.match(text, match.end())
+        if not unit and not shared and _NO_NOUN.match(text, match.end()):
+            shared = _UNIT_BEFORE.search(text[max(0, match.start() - 60) : match.start()])
         unit = shared["unit"].lower() if shared else unit
         unit = "points" if not unit and _OF_POINTS.match(text, match.end()) else unit
         end = match.end("unit") if match["unit"] else match.end("number")
@@ -229,6 +258,7 @@ def _with_intervals(numbers: list[Token], ranges: list[Token], text: str) -> Ite
         if (
             own
             and not token.spelt
+            and own[0].unit in ("", token.unit)
             and not re.search(
                 r"[;；]|,(?! *(?:(?:with|at)? ?(?:an? )?(?:95|CI\b|confidence|interval|range)))|\b(?:CIs|intervals)\b",
                 between,

@@ -28,6 +28,8 @@ _CLAUSE = re.compile(r"[;；，]|,(?!\d)|\s(?:while|whereas|but)\s|。|(?<=[\d%)
 
 _INTERVALS = re.compile(r"\bCI\b|interval|\brange\b|±|区间", re.IGNORECASE)
 _LAYER_HEAD = re.compile(r"[\s*]*(?:layer(?: index| number| #)?|层|层号|层索引)[\s*]*", re.IGNORECASE)
+_LABEL = re.compile(r"\s*(?:[-*•] )?\**\d{1,2}\**\s*[:：=]")
+_ON_LAYERS = re.compile(r"\blayers?\b|层", re.IGNORECASE)
 _ITEM = re.compile(
     r"\s*(?:and |or |和)?[-+−]?\d+(?:\.\d+)?(?!\.?\d) ?(?:%|ms|MB|nats|x|×)?\s*(?:[,;.，；。]|$|\band\b)"
 )  # of a list of numbers
@@ -66,7 +68,7 @@ def read(answer: str, facts: Facts) -> list[Passage]:
         )
         for start, end, above, cell, mark in _layout(text)
     ]
-    return [_of_layer_column(passage, passages) for passage in passages]
+    return [_of_layer_label(_of_layer_column(passage, passages), passages) for passage in passages]
 
 
 def _of_layer_column(passage: Passage, passages: Sequence[Passage]) -> Passage:
@@ -77,6 +79,24 @@ def _of_layer_column(passage: Passage, passages: Sequence[Passage]) -> Passage:
     (token,) = passage.tokens
     layer = token._replace(kind="layers", layers=(int(token.text),))
     return passage._replace(tokens=(layer,), cues=(Cue("layer", layer.layers, token.start, token.end),))
+
+
+def _of_layer_label(passage: Passage, passages: Sequence[Passage]) -> Passage:
+    """The passage; a bare number that begins an item below a line on layers is the index of one: "- 5: 0.268"."""
+    first = passage.tokens[0] if passage.tokens and not passage.cell else None
+    under = any(_ON_LAYERS.search(passages[above].text) for above in passage.above)
+    if (
+        not under
+        or first is None
+        or not _LABEL.match(passage.text)
+        or first.start > 4
+        or not first.text.isdigit()
+        or first.unit
+    ):
+        return passage
+    layer = first._replace(kind="layers", layers=(int(first.text),))
+    cues = (Cue("layer", layer.layers, layer.start, layer.end), *passage.cues)
+    return passage._replace(tokens=(layer, *passage.tokens[1:]), cues=cues)
 
 
 def _blank_quotes(answer: str, facts: Facts) -> str:

@@ -16,7 +16,7 @@ from prompts import load
 from tools.translation import words as translated
 from tools.wording import title
 
-Dimension = Literal["name", "subject", "split", "method", "layer", "run", "say", "texts", "epoch", "size"]
+Dimension = Literal["name", "subject", "split", "method", "layer", "run", "say", "texts", "epoch", "size", "set"]
 _TABLES: dict[Dimension, str] = {
     "name": "names",
     "subject": "subjects",
@@ -92,7 +92,7 @@ def cues(text: str, methods: Iterable[str], names: Iterable[str]) -> list[Cue]:
         # what is healed or compressed further comes from the compressed model
         found.append(Cue("subject", ("dense", "compressed"), each.start("first"), each.end("first"), True))
         found.append(Cue("subject", small, each.start("second"), each.end("second"), True))
-    return sorted(found, key=lambda cue: cue.start)
+    return sorted(dict.fromkeys(found), key=lambda cue: cue.start)
 
 
 def _matches(

@@ -274,3 +274,30 @@ def test_numbers_in_words_and_bounds_are_claims(right: str, wrong: str) -> None:
 )  # fmt: skip
 def test_idioms_are_no_claims(answer: str) -> None:
     assert left(answer) == []
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        # a word contradicts only the number that it stands nearest to
+        ("It gets 88.1 % right, and 89.9 % for the dense one.", "The dense one gets 88.1 % right, and 89.9 % after healing."),
+        ("I trust SHAP. Its fidelity is 0.910.", "I trust gradient. Its fidelity is 0.910."),
+        # two numbers that would fit better the other way round
+        ("81.2 to 87.7 % before healing and 85.0 to 90.9 % after healing.", "85.0 to 90.9 % before healing and 81.2 to 87.7 % after healing."),
+        ("SHAP / Fisher fidelity: 0.910 / 0.610.", "SHAP / Fisher fidelity: 0.610 / 0.910."),
+        # the names of a heading for the numbers of each line below it
+        ("By layer (Fisher / SHAP):\n- 0: 3.78 / 0.353\n- 3: 0.696 / 0.0749", "By layer (Fisher / SHAP):\n- 0: 0.353 / 3.78\n- 3: 0.696 / 0.0749"),
+        ("Select accuracy rose epoch by epoch: 87.2 %, 88.5 %.", "Select accuracy rose epoch by epoch: 88.5 %, 87.2 %."),
+        ("Training took 3.1 minutes.", "Training took 4.1 minutes."),
+        ("Healing won back two thirds of the drop in accuracy.", "Healing won back a quarter of the drop in accuracy."),
+        ("A model without layers 2, 3 and 4 has 84.1 % on select.", "A model without layers 2, 3 and 5 has 84.1 % on select."),
+    ],
+)  # fmt: skip
+def test_numbers_are_bound_by_value_and_refuted_by_contradiction(right: str, wrong: str) -> None:
+    assert left(right) == []
+    assert left(wrong) != []
+
+
+def test_a_number_of_absurd_size_is_no_error() -> None:
+    assert left("It has 0 M parameters.") == ["0"]  # nor the difference of two equal ones
+    assert left("It has 1e999 parameters.") == ["1e999"]

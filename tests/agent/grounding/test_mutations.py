@@ -3,7 +3,9 @@
 `wording.json` holds answers about the runs of `demo_runs.json` (recorded from a real demo). Its part says how the check met
 them: "dev" was looked at while the check was written, "holdout" (chosen by the SHA-256 of the text, half of those written
 first) was only counted until the check was done (20 of 69 refused) and mended by these after it, "unseen" was written on
-2026-11-27 by somebody who did not know the check and is only counted (25 of 60 refused), "model" is what Qwen2.5-Coder-1.5B said of these runs, labelled by hand.
+2026-11-27 by somebody who did not know the check: every second one was looked at when the check was rebuilt (25 of 60 were
+refused before), the others were only counted; "varied" was written on 2026-11-28 to find what the rebuilt check does not know,
+by those who built it (when new 19 of 70, 14 of 60 and 12 of 40 were refused; before the rebuilding 28, 20 and 20); "model" is what Qwen2.5-Coder-1.5B said of these runs, labelled by hand.
 """
 
 import json
@@ -26,7 +28,7 @@ from tests.sample_runs import evaluation_run, story
 from tools.facts import facts
 
 SEED = 0
-TRIED = 60  # of the mutations of a kind, drawn by the seed; of all of them the rate is the same within about a point
+TRIED = 150  # of the mutations of a kind, drawn by the seed; of all of them the rate is the same within about a point
 HERE = Path(__file__).parent
 STORE = RunStore(Path("/nowhere"), embedder_folder=None)
 RUNS = [*story(), evaluation_run()]
@@ -80,7 +82,8 @@ def refused(part: str) -> tuple[str, ...]:
 
 # At most so many refused: the targets (2 %) for what the check was written with, for the rest what was measured.
 @pytest.mark.parametrize(
-    ("part", "most"), [("own", 0.02), ("dev", 0.04), ("holdout", 0.06), ("unseen", 0.42), ("model", 0.0)]
+    ("part", "most"),
+    [("own", 0.02), ("dev", 0.02), ("holdout", 0.03), ("unseen", 0.07), ("varied", 0.08), ("model", 0.0)],
 )
 def test_good_answers_are_not_refused(part: str, most: float) -> None:
     total = len(answers(part))
@@ -95,7 +98,9 @@ def test_wrong_answers_of_a_real_model_are_refused() -> None:
     assert [answer for answer in wrong if not check(answer, known("model")).unsupported] == []
 
 
-@pytest.mark.parametrize(("part", "least"), [("own", 0.98), ("dev", 0.95), ("holdout", 0.94)])
+@pytest.mark.parametrize(
+    ("part", "least"), [("own", 0.98), ("dev", 0.93), ("holdout", 0.94), ("unseen", 0.92), ("varied", 0.92)]
+)
 def test_mutations_are_caught(part: str, least: float) -> None:
     """Of good answers that pass: those that are refused anyway would be counted as caught."""
     dice = random.Random(SEED)

@@ -1,0 +1,323 @@
+"""How far the words that name something stand from a number: next to it, in its clause, its sentence, above it.
+
+Nothing is decided here: a number may be of anything that its sentence, or what that stands under, names. The distances only
+tell which of two readings is the nearer one.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from math import inf
+from typing import Any
+
+from agent.grounding.amounts import MINUTES, ORDINAL, PERCENT, physical
+from agent.grounding.numbers import Token
+from agent.grounding.reading import Passage
+from agent.grounding.words import Cue, Dimension, pattern
+
+ABOVE = 8  # the distance of what stands above a sentence; in it words are nearer
+BORDER = 30  # letters: how much further what stands in another clause is than it looks
+_DIRECT = re.compile(
+    r"[)）\]]?[\s*(（`]*(?:(?:of|for|by|in|on|with|under|at|per|the|its|their|a|an|this|that|all|test|more|each|layer|block|的|在|个)[\s*]+|的|个)*",
+    re.IGNORECASE,
+)
+_WITH_UNIT = {"ms": {"latency_ms"}, "MB": {"disk_mb", "peak_memory_mb", "parameters"}}
+COUNTS = {"examples", "epochs", "epoch", "best_epoch", "evaluations", "seed", "cores", "rank", "methods", "texts",
+          "batch_size", "max_tokens"}  # fmt: skip
+_JOINED = re.compile(
+    r"\s*\**\s*(?:,|and|or|&|\+|/|、|，|和|与|及|vs\.?|versus|,\s*and)\s*\**\s*(?:by |the |layers? |第\s*)?",
+    re.IGNORECASE,
+)
+_AGAINST = re.compile(rf"(?: ?nats)?(?:{_JOINED.pattern}|\s*(?:against|compared with|对比?)\s*)", re.IGNORECASE)
+_SECONDS = {"s", "sec", "secs", "second", "seconds", "秒", *MINUTES}
+LAYERS = {"layers", "layers_removed", "layers_kept"}
+_OF_MANY = re.compile(
+    r"(?:\d|\*|\b(?:one|two|three|four|five|six|seven|eight|ten|twelve))(?: ?(?:of|out of) ?(?:the |its |all )?|/)\**$"
+)
+_MANY_OF = re.compile(
+    r"\**\s*(?:of|out of|/) ?(?:the |its |all )?\**(?:\d|(?:two|three|four|five|six|seven|eight|ten|twelve)\b)"
+)
+_BRACKET = re.compile(r"[(（\[]([^)）\]]*)[)）\]]")
+_NUMBERS = ("quantity", "range")
+
+
+class Place:
+    """A number, or a list of layers, of an answer, among the words around it."""
+
+    def __init__(self, token: Token, passage: Passage, passages: Sequence[Passage]) -> None:
+        self.token, self.passage, self.passages = token, passage, passages
+        self._named: dict[str, dict[Any, int]] = {}
+        self._own: dict[str, set[Any]] = {}
+        self.clause = next(
+            (each for each in passage.clauses if each[0] <= token.start < each[1]), (0, len(passage.text))
+        )  # where it begins and ends
+        self.known: set[tuple[str | None, str]] = set()  # what is considered, and named by a number beside this one
+
+    @property
+    def ahead(self) -> str:
+        """The sentence before the number."""
+        return self.passage.text[: self.token.start]
+
+    @property
+    def behind(self) -> str:
+        """The sentence after it."""
+        return self.passage.text[self.token.end :]
+
+    def above(self) -> Iterator[tuple[int, Passage]]:
+        """What the sentence stands under, with its distance: the heads of a cell, the sentences before, a heading."""
+        for i, index in enumerate(self.passage.above):
+            yield (1 if self.passage.cell else ABOVE + min(i, 3)), self.passages[index]
+
+    @cached_property
+    def cited(self) -> set[str]:
+        """The runs that the answer gives for a number: in brackets in its sentence, else in its line, else anywhere."""
+        return _cited_runs(self)
+
+    @cached_property
+    def measures(self) -> dict[str, int]:
+        """What the number may measure by the words around it, and by how it is written, with the distance of the words."""
+        return _measures(self)
+
+    def says(self, name: str) -> bool:
+        """Whether the sentence, or a head of the cell, has words of that pattern."""
+        heads = [each.text for _, each in self.above()] if self.passage.cell else []
+        return any(pattern(name).search(text) for text in (self.passage.text, *heads))
+
+    def named(self, dimension: Dimension) -> dict[Any, int]:
+        """Each value that is named in the dimension, with the distance of the nearest word for it."""
+        if dimension not in self._named:
+            found: dict[Any, int] = {}
+            for distance, value in self._distances(dimension):
+                found[value] = min(distance, found.get(value, distance))
+            self._named[dimension] = found
+        return self._named[dimension]
+
+    def own(self, dimension: Dimension) -> set[Any]:
+        """What is named by words that no other number stands nearer to, or above by a line without numbers."""
+        if dimension not in self._own:
+            passage, token = self.passage, self.token
+            counted = token.kind == "quantity" and not _is_measured(token)
+            numbers = [each for each in passage.tokens if each.kind in _NUMBERS and each is not token]
+            others = [each for each in numbers if _is_measured(each) or counted]
+            cues = [cue for cue in passage.cues if cue.dimension == dimension and not cue.forward]
+            cues = [cue for cue in cues if _can_govern(cue, token, passage.text)]
+            nearest = {cue: min((self._gap(each, cue) for each in others), default=inf) for cue in cues}
+            own = [cue for cue in cues if self._gap(token, cue) <= nearest[cue]]
+            if dimension in ("method", "layer") and len({cue.values for cue in cues}) == 1:
+                own = cues  # the sentence is about this one
+            is_inherited = dimension in ("method", "layer") or passage.cell  # "I trust SHAP. Its fidelity is 0.88"
+            if not own if is_inherited else not cues:
+                over = [each for _, each in self.above() if is_inherited or each.line < passage.line]
+                over = [each for each in over if is_inherited or not any(map(_is_measured, each.tokens))]
+                own = [cue for each in over for cue in each.cues if cue.dimension == dimension and not cue.forward]
+            if paired := self._paired(cues):
+                own = [cue for cue in cues if set(cue.values) & set(paired)]
+            self._own[dimension] = {value for cue in own for value in cue.values}
+        return self._own[dimension]
+
+    def _gap(self, token: Token, cue: Cue) -> int:
+        """The letters between, and more for the border of a clause or a bracket."""
+        first, last = (cue.end, token.start) if cue.end <= token.start else (token.body or token.end, cue.start)
+        borders = sum(first < start <= last for start, _ in self.passage.clauses)
+        between = self.passage.text[first:last]
+        brackets = len(re.findall(r"[)）]" if cue.end <= token.start else r"[()（）]", between))
+        direct = cue.start >= token.end and not brackets and _DIRECT.fullmatch(between)
+        return 0 if direct else last - first + BORDER * (borders + brackets)
+
+    def soft(self) -> list[set[str]]:
+        """The models that "from", "to" and "instead of" right before the number speak of."""
+        cues = [cue for cue in self.passage.cues if cue.dimension == "subject" and cue.forward]
+        return [set(cue.values) for cue in cues if cue.end <= self.token.start and not self._between(cue)][-1:]
+
+    def methods(self) -> list[tuple[str, ...]]:
+        """The methods that are enumerated right before the number, and those right after it."""
+        here = [cue for cue in self.passage.cues if cue.dimension == "method"]
+        before = [cue for cue in here if cue.end <= self.token.start]
+        after = [cue for cue in here if cue.start >= self.token.end]
+        groups = [_enumerated(before, self.passage.text)] if before else []
+        if after:
+            first = [
+                cue for cue in after if _enumerated(after[: after.index(cue) + 1], self.passage.text)[0] is after[0]
+            ]
+            groups.append(first)
+        return [tuple(dict.fromkeys(value for cue in group for value in cue.values)) for group in groups]
+
+    def _distances(self, dimension: Dimension) -> Iterator[tuple[int, Any]]:
+        here = [cue for cue in self.passage.cues if cue.dimension == dimension and not cue.forward]
+        here = [cue for cue in here if _can_govern(cue, self.token, self.passage.text)]
+        paired = self._paired(here) or self._paired_above(dimension, here)
+        for distance, cue in [*self._before(here), *self._after(here)]:
+            for value in cue.values:
+                yield (0 if value in paired else distance + 2 * bool(paired)), value
+        for distance, passage in self.above():
+            for cue in passage.cues:
+                if cue.dimension == dimension and not cue.forward:
+                    yield from ((0 if value in paired else distance, value) for value in cue.values)
+
+    def _before(self, here: Sequence[Cue]) -> Iterator[tuple[int, Cue]]:
+        others, behind = 0, None
+        for cue in reversed([cue for cue in here if cue.end <= self.token.start]):
+            if behind and not _JOINED.fullmatch(self.passage.text[cue.end : behind.start]):
+                others += cue.values != behind.values
+            behind = cue
+            yield 1 + others + self._far(cue), cue
+
+    def _after(self, here: Sequence[Cue]) -> Iterator[tuple[int, Cue]]:
+        others, ahead = 0, None
+        for cue in [cue for cue in here if cue.start >= (self.token.body or self.token.end)]:
+            if ahead is None and self._direct(cue):
+                yield 0, cue
+            else:
+                if ahead and not _JOINED.fullmatch(self.passage.text[ahead.end : cue.start]):
+                    others += cue.values != ahead.values
+                yield 2 + others + self._far(cue), cue
+            ahead = cue
+
+    def _direct(self, cue: Cue) -> bool:
+        body = self.token.body or self.token.end
+        gap = self.passage.text[body if cue.start < self.token.end else self.token.end : cue.start]
+        return bool(_DIRECT.fullmatch(gap)) and not self._own_bracket(cue)
+
+    def _far(self, cue: Cue) -> int:
+        """Two for each number between, for the border of a clause, and for that of a bracket with numbers of its own."""
+        first, last = sorted((cue.start, self.token.start))
+        clauses = sum(first < start <= last for start, _ in self.passage.clauses)
+        return 2 * self._between(cue) + 2 * min(clauses, 1) + 2 * self._own_bracket(cue)
+
+    def _between(self, cue: Cue) -> int:
+        first, last = (cue.end, self.token.start) if cue.end <= self.token.start else (self.token.end, cue.start)
+        return sum(each.kind in _NUMBERS and first <= each.start < last for each in self.passage.tokens)
+
+    def _own_bracket(self, cue: Cue) -> bool:
+        """Whether the word stands in a bracket with a number of its own: "88.1 % (dense: 89.9 %)"."""
+        for match in _BRACKET.finditer(self.passage.text):
+            start, end = match.span()
+            if start <= cue.start < end and not start <= self.token.start < end:
+                return any(start < each.start < end for each in self.passage.tokens if each.kind in _NUMBERS)
+        return False
+
+    def _paired_above(self, dimension: Dimension, here: Sequence[Cue]) -> tuple[Any, ...]:
+        """Of "By layer (SHAP / ablation):" and below it "0.268 / 0.498" the name of the number."""
+        numbers = [each for each in self.passage.tokens if each.kind == "quantity"]
+        if here or self.passage.cell or self.token not in numbers:
+            return ()
+        row = _row(numbers, numbers.index(self.token), self.passage.text)
+        for _, passage in self.above():
+            cues = [cue for cue in passage.cues if cue.dimension == dimension]
+            if len(cues) == len(row) > 1 and len(_enumerated(cues, passage.text)) == len(row):
+                return cues[row.index(self.token)].values
+        return ()
+
+    def _paired(self, cues: Sequence[Cue]) -> tuple[Any, ...]:
+        """The first of two names for the first of two numbers, and so on: "Fisher and SHAP reach 0.61 and 0.91"."""
+        numbers = [each for each in self.passage.tokens if each.kind == "quantity"]
+        before = [cue for cue in cues if cue.end <= self.token.start]
+        if self.token not in numbers or not before:
+            return ()
+        text = self.passage.text
+        row = _row(numbers, numbers.index(self.token), text)
+        ahead = text[: row[0].start]
+        among = _enumerated(before, text)
+        if re.search(r"[:：]\s*\**$", ahead):  # "A is more than B: 3 against 2"
+            among = before
+        if re.search(r"[(（]\s*\**$", ahead) and cues[0].dimension in (
+            "method",
+            "layer",
+        ):  # "A is more than B (3 vs 2)"
+            named = list({cue.values: cue for cue in before}.values())
+            among = named if len(named) == len(row) else among
+        single = [
+            part for cue in among for part in ([(v,) for v in cue.values] if cue.dimension == "layer" else [cue.values])
+        ]
+        if len(single) < 2 or len(row) != len(single) or row[0].start < among[-1].end:
+            return ()
+        return single[row.index(self.token)]
+
+
+def _is_measured(token: Token) -> bool:
+    is_rank = token.unit in ORDINAL or token.unit == "last"
+    return token.kind in _NUMBERS and not is_rank and bool(token.unit or "." in token.text)
+
+
+def _enumerated(cues: Sequence[Cue], text: str) -> list[Cue]:
+    """The last of the words with those that it is enumerated with."""
+    group = [cues[-1]]
+    for cue in reversed(cues[:-1]):
+        if not _JOINED.fullmatch(text[cue.end : group[0].start]):
+            break
+        group.insert(0, cue)
+    return group
+
+
+def _row(numbers: list[Token], position: int, text: str) -> list[Token]:
+    """The numbers that stand in a row with one of them."""
+    row = [numbers[position]]
+    for other in reversed(numbers[:position]):
+        if not _AGAINST.fullmatch(text[other.end : row[0].start]):
+            break
+        row.insert(0, other)
+    for other in numbers[position + 1 :]:
+        if not _AGAINST.fullmatch(text[row[-1].end : other.start]):
+            break
+        row.append(other)
+    return row
+
+
+def _can_govern(cue: Cue, token: Token, text: str) -> bool:
+    """Whether a number with such a unit can be of what the word names; a layer is not said of itself."""
+    if cue.dimension in ("layer", "size", "set"):
+        return cue.start != token.start
+    if cue.dimension != "name" or token.kind in ("layers", "list"):
+        return True
+    names = set(cue.values)
+    if token.spelt and "layers" in names:
+        return True
+    if unit := physical(token):
+        return bool(names & _WITH_UNIT[unit])
+    if token.unit in PERCENT and "layers" in names:  # a share of them
+        return bool(re.match(r" ?(?:of|的)", text[token.end :]))
+    if (token.unit or "." in token.text) and token.unit not in ORDINAL:
+        return not names <= (COUNTS if token.unit in PERCENT else COUNTS | {"layers", "layers_removed", "layers_kept"})
+    return True
+
+
+def _cited_runs(place: Place) -> set[str]:
+    passage = place.passage
+    here = [cue for cue in passage.cues if cue.dimension == "run"]
+    kinds = [str(cue.values[0]).partition("-")[0] for cue in here]
+    named = place.named("run")
+    if named and (passage.cell or len(kinds) > len(set(kinds))):  # two of a kind are compared
+        return {run for run, distance in named.items() if distance == min(named.values())}
+    line = [cue for each in place.passages if each.line == passage.line for cue in each.cues if cue.dimension == "run"]
+    anywhere = [cue for each in place.passages for cue in each.cues if cue.dimension == "run"]
+    bracketed = [cue for cue in here if re.search(r"[(（][^)）]*$", passage.text[: cue.start])]
+    return {str(cue.values[0]) for cue in bracketed or line or anywhere}
+
+
+def _measures(place: Place) -> dict[str, int]:
+    token = place.token
+    named = dict(place.named("name"))
+    if "." in token.text and not token.unit:
+        named.pop("seconds", None)
+    if token.unit in ORDINAL or token.unit == "last":
+        of_epoch = min(named.get("epochs", inf), named.get("epoch", inf), named.get("best_epoch", inf)) < ABOVE
+        return {"best_epoch" if of_epoch else "last_rank" if token.unit == "last" else "rank": 0}
+    if token.unit in _SECONDS:
+        return {"seconds": 0}
+    if not token.unit and "." not in token.text and _OF_MANY.search(place.ahead):
+        return {"layers": 0, "examples": 0}
+    if any(cue.dimension == "size" and cue.start == token.start for cue in place.passage.cues):
+        named |= dict.fromkeys(LAYERS, 0)
+    if not token.unit and LAYERS & set(named) and (said := _just_said(place)):  # "removes 3 layers"
+        return {f"layers_{said}": 0}
+    if not token.unit and _MANY_OF.match(place.behind):
+        of_layers = {} if min(named.values(), default=9) <= 1 else {"layers_removed": 0, "layers_kept": 0}
+        return {**named, "right": 0, **of_layers}
+    return named
+
+
+def _just_said(place: Place) -> str | None:
+    before = [cue for cue in place.passage.cues if cue.dimension == "say" and cue.end <= place.token.start]
+    if not before or place.passage.text[before[-1].end : place.token.start].strip(" *"):
+        return None
+    return str(before[-1].values[0]) if before[-1].values[0] in ("removed", "kept") else None
