@@ -38,7 +38,7 @@ def derived(place: Place, facts: Facts, stated: Sequence[Fact]) -> list[tuple[fl
     amount = Amount.written(token)
     faster = "speedup" in place.named("name")
     meant = set(place.measures)
-    beside = [each for each in stated if not each.named]
+    beside = [each for each in stated if not each.named or each.name == "right"]
     found: list[tuple[float, tuple[Fact, ...]]] = []
     for pair in combinations(beside, 2):
         if _alike(*pair):
@@ -47,6 +47,8 @@ def derived(place: Place, facts: Facts, stated: Sequence[Fact]) -> list[tuple[fl
     if place.says("each"):
         each_text = [(fact.value / fact.texts, (fact,)) for fact in beside if fact.name == "latency_ms" and fact.texts]
         found += [each for each in each_text if amount.holds(each[0])]
+    if place.says("of_total") and token.unit in PERCENT:
+        found += [each for each in _of_total(beside, facts) if amount.holds(each[0])]
     if place.says("recovered"):
         found += [(value, three) for value, three in _recovered(facts) if amount.holds(value)]
     if found or not told:
@@ -64,6 +66,19 @@ def _shares(unit: str, first: Fact, second: Fact) -> Iterator[float]:
     small, large = sorted((abs(first.value), abs(second.value)))
     if small and unit in PERCENT:
         yield 100 * small / large
+
+
+def _of_total(beside: Sequence[Fact], facts: Facts) -> Iterator[tuple[float, tuple[Fact, ...]]]:
+    """What part the score of a layer is of all that its method gives."""
+    for fact in beside:
+        alike = [
+            each
+            for each in facts.numbers
+            if each.name == "score" and (each.run, each.methods) == (fact.run, fact.methods)
+        ]
+        by_layer = {each.layer: each.value for each in alike}
+        if fact.name == "score" and fact.layer in by_layer and (total := sum(by_layer.values())):
+            yield 100 * fact.value / total, (fact,)
 
 
 def _holds(amount: Amount, value: float, unit: str) -> bool:

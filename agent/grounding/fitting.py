@@ -38,6 +38,7 @@ _BASE = re.compile(
     r"(?:(?:\b(?:of|as|than|over|against|with|to|vs\.?|versus)|fast as|/)(?: the| its| an?)?\s*\**|(?:保留了?|是|为|比|相对于?|相当于|与)\s*\**)$",
     re.IGNORECASE,
 )
+_RATIO = re.compile(r"\bratio\b(?! of \d)|之比", re.IGNORECASE)
 _OF = re.compile(r"\bof(?: the| its| an?)?\s*\**$", re.IGNORECASE)
 
 
@@ -64,6 +65,13 @@ def _single(place: Place, fact: Fact) -> Iterator[float]:
     yield _of_name(place, fact)
     if not fact.ratio and not fact.named and fact.name not in ("score", "max_logit_difference"):
         yield inf if _DIFFERENCE.search(place.ahead) or _MORE.match(place.behind) else 0
+    if (
+        fact.name in SHARES
+        and not fact.ratio
+        and not place.token.unit
+        and _RATIO.search(place.ahead[place.clause[0] :])
+    ):
+        yield inf  # "the accuracy ratio is 0.766"
     if fact.ratio and fact.subject not in ASIDE:
         yield _of_ratio(place, fact)
     else:

@@ -36,6 +36,9 @@ _RANGE_BEFORE = re.compile(
     r"(?:between|intervals?|\bCIs?\b|range[sd]?(?: from)?|区间|介于|范围)(?:[^\d.;。；]{0,60})(?<!epochs )(?<!layers )$",
     re.IGNORECASE,
 )
+_APART = re.compile(
+    r"[;；]|,(?! *(?:(?:with|at)? ?(?:an? )?(?:95|CI\b|confidence|interval|range)))|\b(?:CIs|intervals)\b"
+)  # an interval behind it is of something else
 _JOIN = r"\s*\**\s*(?:,|as well as|and|or|&|、|，|和|与|及|或|,\s*and)\s*\**\s*"
 _NO_UNIT = r"(?!\d|\.\d|%|,\d| ?(?:%|ms|MB|times|[xMG]\b|points|percent))"
 _INTS = rf"\d{{1,3}}(?:(?:{_JOIN}|\s*>\s*)(?:layers? )?\d{{1,3}})*{_NO_UNIT}"
@@ -259,16 +262,21 @@ def _with_intervals(numbers: list[Token], ranges: list[Token], text: str) -> Ite
             own
             and not token.spelt
             and own[0].unit in ("", token.unit)
-            and not re.search(
-                r"[;；]|,(?! *(?:(?:with|at)? ?(?:an? )?(?:95|CI\b|confidence|interval|range)))|\b(?:CIs|intervals)\b",
-                between,
-            )
+            and (_one_bracket(token, own[0], text) or not _APART.search(between))
         ):
             ranges.remove(own[0])
             end = own[0].end + (text[own[0].end : own[0].end + 1] in tuple("])）"))  # to be shown with its bracket
             token = token._replace(low=own[0].low, high=own[0].high, end=end)
         yield token
     yield from ranges
+
+
+def _one_bracket(token: Token, interval: Token, text: str) -> bool:
+    """Of "(0.729, 0.640 to 0.822)"."""
+    alone = text[token.start - 1 : token.start] in tuple("[(（") and text[interval.end : interval.end + 1] in tuple(
+        "])）"
+    )
+    return alone and not re.sub(r"[ ,，%]|ms|nats", "", text[token.end : interval.start])
 
 
 def _cut(text: str, start: int, end: int) -> str:

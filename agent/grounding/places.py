@@ -151,7 +151,8 @@ class Place:
                 yield (0 if value in paired else distance + 2 * bool(paired)), value
         for distance, passage in self.above():
             for cue in passage.cues:
-                if cue.dimension == dimension and not cue.forward:
+                fits = dimension != "name" or _can_govern(cue, self.token, self.passage.text)
+                if cue.dimension == dimension and not cue.forward and fits:
                     yield from ((0 if value in paired else distance, value) for value in cue.values)
 
     def _before(self, here: Sequence[Cue]) -> Iterator[tuple[int, Cue]]:

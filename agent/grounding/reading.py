@@ -104,7 +104,8 @@ def _blank_quotes(answer: str, facts: Facts) -> str:
     text = answer
     quotes = {each.text.strip() for each in facts.quotes if each.path != "said"}
     for quote in sorted(quotes, key=len, reverse=True):
-        if len(quote) >= 8 and (re.search(r"[^\W\d]", quote) or re.match(r"\d{4}-\d\d-\d\d", quote)):
+        spelt = len(quote) >= 8 and (re.search(r"[^\W\d]", quote) or re.match(r"\d{4}-\d\d-\d\d", quote))
+        if spelt or re.fullmatch(r"\d+(?:\.\d+){2,}", quote):  # also a version, such as 3.11.7
             text = text.replace(quote, " " * len(quote))
     return text
 

@@ -5,7 +5,8 @@ them: "dev" was looked at while the check was written, "holdout" (chosen by the 
 first) was only counted until the check was done (20 of 69 refused) and mended by these after it, "unseen" was written on
 2026-11-27 by somebody who did not know the check: every second one was looked at when the check was rebuilt (25 of 60 were
 refused before), the others were only counted; "varied" was written on 2026-11-28 to find what the rebuilt check does not know,
-by those who built it (when new 19 of 70, 14 of 60 and 12 of 40 were refused; before the rebuilding 28, 20 and 20); "model" is what Qwen2.5-Coder-1.5B said of these runs, labelled by hand.
+by those who built it (when new 19 of 70, 14 of 60 and 12 of 40 were refused; before the rebuilding 28, 20 and 20); "blind" was written on the same day by somebody who did not know the check either
+(35 of 70 refused before the rebuilding, 22 after it, then looked at); "model" is what Qwen2.5-Coder-1.5B said of these runs, labelled by hand.
 """
 
 import json
@@ -83,7 +84,15 @@ def refused(part: str) -> tuple[str, ...]:
 # At most so many refused: the targets (2 %) for what the check was written with, for the rest what was measured.
 @pytest.mark.parametrize(
     ("part", "most"),
-    [("own", 0.02), ("dev", 0.02), ("holdout", 0.03), ("unseen", 0.07), ("varied", 0.08), ("model", 0.0)],
+    [
+        ("own", 0.02),
+        ("dev", 0.02),
+        ("holdout", 0.03),
+        ("unseen", 0.02),
+        ("varied", 0.08),
+        ("blind", 0.23),
+        ("model", 0.0),
+    ],
 )
 def test_good_answers_are_not_refused(part: str, most: float) -> None:
     total = len(answers(part))
@@ -99,7 +108,8 @@ def test_wrong_answers_of_a_real_model_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("part", "least"), [("own", 0.98), ("dev", 0.93), ("holdout", 0.94), ("unseen", 0.92), ("varied", 0.92)]
+    ("part", "least"),
+    [("own", 0.98), ("dev", 0.93), ("holdout", 0.94), ("unseen", 0.92), ("varied", 0.92), ("blind", 0.91)],
 )
 def test_mutations_are_caught(part: str, least: float) -> None:
     """Of good answers that pass: those that are refused anyway would be counted as caught."""
