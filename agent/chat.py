@@ -40,6 +40,7 @@ from agent.events import (
 from agent.history import mended
 from agent.llm import LanguageModel, explain
 from agent.middleware import middleware
+from agent.narratives import templates
 from agent.planner.memory import last_of_user
 from agent.planner.reading import language_of
 from agent.refusals import refusal
@@ -98,7 +99,7 @@ class ChatSession:
         self._approvals = Approvals(approve, ask_above, workspace, self._started)
         self._sessions = Sessions(workspace)
         self._checkpoints = Checkpoints(workspace)
-        tools = catalog(workspace, self._new_progress, workflows)
+        tools = catalog(workspace, self._new_progress, workflows, templates(workspace.runs))
         self._tools = {tool.name: tool for tool in tools}
         known = partial(workspace.runs.list, limit=KNOWN_RUNS)
         limits = middleware(llm, list(self._tools), known, self._explain, self._note)

@@ -23,6 +23,7 @@ from mcp import types
 from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 
+from agent.narratives import templates
 from agent.quiet import output_kept_for_results
 from analyzers.progress import Progress
 from tools.catalog import WORKFLOWS, catalog
@@ -66,7 +67,7 @@ def create_server(workspace: Workspace, workflows: Any) -> Server[Any, Any]:
         workflows: what runs the workflows, such as `JobWorkflows`.
     """
     server: Server[Any, Any] = Server("layerwise", version=version("layerwise"), instructions=ABOUT)
-    tools = {tool.name: tool for tool in catalog(workspace, _progress.get, workflows)}
+    tools = {tool.name: tool for tool in catalog(workspace, _progress.get, workflows, templates(workspace.runs))}
 
     async def listed() -> list[types.Tool]:
         return [_described(tool) for tool in tools.values()]

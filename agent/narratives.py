@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
@@ -16,8 +16,9 @@ from knowledge.comparison import compare
 from knowledge.runs import RunStore
 from prompts import load
 from tools.facts import facts
-from tools.report import Language, Narrative, Narrator
-from tools.report.document import words
+
+if TYPE_CHECKING:  # they load what draws charts
+    from tools.report import Language, Narrative, Narrator
 
 ORDER: tuple[Kind, ...] = (
     "compression",
@@ -35,7 +36,16 @@ TRIES = 2
 TEMPLATES = "Layerwise"
 
 
-def narrator(store: RunStore, settings: Settings, llm: str | None = None, compared: bool = False) -> Narrator:
+def templates(store: RunStore) -> "Narrator":
+    """Tells runs in the words of the templates."""
+
+    def tell(runs: Sequence[Run], language: "Language") -> "Narrative":
+        return _of_templates([each for run in _in_order(runs) for each in _by_templates(facts(run, store), language)])
+
+    return tell
+
+
+def narrator(store: RunStore, settings: Settings, llm: str | None = None, compared: bool = False) -> "Narrator":
     """Tells runs in words; to be handed to `tools.report.report`.
 
     Args:
@@ -48,18 +58,24 @@ def narrator(store: RunStore, settings: Settings, llm: str | None = None, compar
         LanguageModelError: the model cannot be reached or used.
     """
 
-    def tell(runs: Sequence[Run], language: Language) -> Narrative:
+    def tell(runs: Sequence[Run], language: "Language") -> "Narrative":
         contents = [_comparison(runs)] if compared else [facts(run, store) for run in _in_order(runs)]
         paragraphs = [(each, told) for told in contents for each in _by_templates(told, language)]
         chosen = choose(llm, settings) if llm and llm != "offline" and paragraphs else None
         if chosen is None or chosen.name == "offline":
-            return Narrative(text="\n\n".join(each for each, _ in paragraphs), written_by=TEMPLATES)
+            return _of_templates([each for each, _ in paragraphs])
         return _retold(chosen, paragraphs, {run.id: run for run in runs}, language)
 
     return tell
 
 
-def _by_templates(told: dict[str, Any], language: Language) -> list[str]:
+def _of_templates(paragraphs: Sequence[str]) -> "Narrative":
+    from tools.report import Narrative
+
+    return Narrative(text="\n\n".join(paragraphs), written_by=TEMPLATES)
+
+
+def _by_templates(told: dict[str, Any], language: "Language") -> list[str]:
     """Paragraphs about one run, or about the comparison of several."""
     name, given = ("narrative", {"runs": [told]}) if "run" in told else ("compared", {"compared": told})
     text = render(language, name, "narrative", **given)
@@ -70,9 +86,15 @@ def _by_templates(told: dict[str, Any], language: Language) -> list[str]:
 
 
 def _retold(
-    chosen: LanguageModel, paragraphs: Sequence[tuple[str, dict[str, Any]]], runs: Mapping[str, Run], language: Language
-) -> Narrative:
+    chosen: LanguageModel,
+    paragraphs: Sequence[tuple[str, dict[str, Any]]],
+    runs: Mapping[str, Run],
+    language: "Language",
+) -> "Narrative":
     """Each paragraph as the model says it again, if that holds; else as it was. A small model tells one thing well, not ten."""
+    from tools.report import Narrative
+    from tools.report.document import words
+
     try:
         found = [_again(chosen, text, told, runs, language) for text, told in paragraphs]
     except Exception as problem:
@@ -89,7 +111,7 @@ def _retold(
 
 
 def _again(
-    chosen: LanguageModel, text: str, told: dict[str, Any], runs: Mapping[str, Run], language: Language
+    chosen: LanguageModel, text: str, told: dict[str, Any], runs: Mapping[str, Run], language: "Language"
 ) -> str | None:
     """What the model makes of a paragraph at the first or the second try."""
     sources, facts_of_it = told.get("runs") or [told["run"]], [json.dumps(told, ensure_ascii=False)]

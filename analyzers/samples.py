@@ -25,7 +25,7 @@ class Rows(NamedTuple):
 
 ROWS = {
     "classification": Rows(calibration=256, path=32, game=256, curves=256, search=1024, least=32, most=1024),
-    "language_modeling": Rows(calibration=16, path=4, game=4, curves=4, search=8, least=4, most=64),
+    "language_modeling": Rows(calibration=16, path=4, game=4, curves=4, search=32, least=4, most=64),
 }
 
 

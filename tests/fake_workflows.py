@@ -70,7 +70,7 @@ class FakeWorkflows(types.ModuleType):
             changes |= {"model": parent.model, "data": parent.data, "parents": [source]}
         return SAMPLES[name](run_id=run_id, **changes)
 
-    def _report(self, runs: list[str], out: Any, workspace: Workspace) -> Any:
+    def _report(self, runs: list[str], out: Any, workspace: Workspace, **_: Any) -> Any:
         for run in runs:
             workspace.runs.get(run)
         out.write_text("a report")

@@ -8,7 +8,7 @@ import json
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from langchain_core.tools import BaseTool, StructuredTool
 from pydantic import BaseModel, Field, ValidationError, create_model
@@ -30,6 +30,9 @@ from analyzers.requests import ExportRequest
 from knowledge.filters import span
 from tools.facts import brief, facts
 from tools.workspace import Workspace
+
+if TYPE_CHECKING:
+    from tools.report import Narrator
 
 Answer = tuple[str, list[str]]  # content, artifact
 REQUESTS: dict[str, type[Request]] = {  # what the tools that work for long ask of the workflows
@@ -119,21 +122,28 @@ class _Report(BaseModel):
     format: Literal["html", "md", "json", "pdf"] = Field(
         default="html", description="html and pdf have charts, md pictures beside it, json the records"
     )
+    language: Literal["en", "zh"] = Field(default="en", description="of its headings and words")
 
 
 class _Topic(BaseModel):
     name: str = Field(description="id of an importance method, or fidelity, agreement, plan, healing, ...")
 
 
-def catalog(workspace: Workspace, progress: Callable[[], Progress] = Progress, workflows: Any = None) -> list[BaseTool]:
+def catalog(
+    workspace: Workspace,
+    progress: Callable[[], Progress] = Progress,
+    workflows: Any = None,
+    narrator: "Narrator | None" = None,
+) -> list[BaseTool]:
     """The tools of a conversation.
 
     Args:
         workspace: where they read and write.
         progress: makes the progress for one call; its `cancel` stops the workflow at its next tick.
         workflows: stands for `tools.workflows`, where no model is to be loaded.
+        narrator: tells a report in words; without one there are none.
     """
-    return _Catalog(workspace, progress, workflows).tools()
+    return _Catalog(workspace, progress, workflows, narrator).tools()
 
 
 def request_of(tool: str, arguments: dict[str, Any]) -> Request | None:
@@ -173,7 +183,10 @@ def dependants(run: str, workspace: Workspace) -> list[str]:
 
 
 class _Catalog:
-    def __init__(self, workspace: Workspace, progress: Callable[[], Progress], workflows: Any) -> None:
+    def __init__(
+        self, workspace: Workspace, progress: Callable[[], Progress], workflows: Any, narrator: "Narrator | None"
+    ) -> None:
+        self._narrator = narrator
         self._workspace = workspace
         self._progress = progress
         self._given = workflows
@@ -239,11 +252,13 @@ class _Catalog:
         request = ExportRequest(**arguments)
         return self._run(lambda progress: self._workflows.export(request, self._workspace, progress))
 
-    def report(self, runs: list[str], format: str = "html") -> Answer:
+    def report(self, runs: list[str], format: str = "html", language: Literal["en", "zh"] = "en") -> Answer:
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         folder = self._workspace.reports
         folder.mkdir(parents=True, exist_ok=True)
-        path = self._workflows.report(runs, folder / f"{runs[-1]}-{stamp}.{format}", self._workspace)
+        path = self._workflows.report(
+            runs, folder / f"{runs[-1]}-{stamp}.{format}", self._workspace, language=language, narrator=self._narrator
+        )
         return _json({"report": str(path), "runs": runs}), runs
 
     def list_runs(

@@ -71,7 +71,7 @@ class RecordedWorkflows:
 
         return workflow
 
-    def report(self, runs: Sequence[str], out: Path, workspace: Workspace) -> Path:
+    def report(self, runs: Sequence[str], out: Path, workspace: Workspace, **_: Any) -> Path:
         for run in runs:
             workspace.runs.get(run)
         out.write_text("a report", encoding="utf-8")

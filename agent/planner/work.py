@@ -57,7 +57,7 @@ def report(turn: Turn) -> Script[Section]:
         runs = [run["run"] for run in reversed(listed["runs"]) if run["status"] == "done"][-4:]
     if not runs:
         return "nothing_yet", {"what": "run"}
-    written = yield from turn.call("write_report", runs=runs, format=turn.slots.format)
+    written = yield from turn.call("write_report", runs=runs, format=turn.slots.format, language=_not_english(turn))
     return "reported", {"path": written["report"], "runs": runs}
 
 
@@ -216,6 +216,10 @@ def _data(turn: Turn, model: str) -> str:
 def _healing_epochs(turn: Turn) -> int | None:
     """Epochs belong to the training where one was asked for."""
     return None if "train" in turn.task.goals else turn.slots.epochs
+
+
+def _not_english(turn: Turn) -> str | None:
+    return None if turn.task.language == "en" else turn.task.language
 
 
 def _story(turn: Turn) -> list[str]:

@@ -37,6 +37,9 @@ def candidates(tool: str, schema: dict[str, Any], said: Said) -> tuple[dict[str,
     settled: dict[str, Any] = {}
     open_: dict[str, Any] = {}
     for name, about in schema["properties"].items():
+        if name == "language":
+            settled[name] = said.language
+            continue
         allowed = _allowed(tool, name, settled, said)
         if allowed is not None and len(allowed) == 1:
             settled[name] = allowed[0]

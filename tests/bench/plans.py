@@ -33,7 +33,7 @@ from tools.inputs import MODEL_FOLDER
 from tools.workspace import Workspace
 
 TOKENS = 128
-WINDOWS = 8  # of the language model, on select
+WINDOWS = 32  # of the language model, on select
 CALIBRATION = 16
 TEST = 32
 TEXTS = 128  # of the classifier, for the baselines that look at the train split

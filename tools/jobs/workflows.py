@@ -54,11 +54,11 @@ class JobWorkflows:
     def export(self, request: ExportRequest, workspace: Workspace, progress: Progress) -> Run:
         return self._done(request, workspace, progress)
 
-    def report(self, runs: list[str], out: Path, workspace: Workspace) -> Any:
+    def report(self, runs: list[str], out: Path, workspace: Workspace, **options: Any) -> Any:
         """Takes no minutes: it is written here."""
         from tools.report import report
 
-        return report(runs, out, workspace)
+        return report(runs, out, workspace, **options)
 
     def _done(self, request: Request, workspace: Workspace, progress: Progress, resume: bool = False) -> Run:
         """The run of a job that was done.
