@@ -35,6 +35,7 @@ class FakeWorkflows(types.ModuleType):
         self.asked: list[tuple[str, Request]] = []
         self.extra: list[dict[str, Any]] = []
         self.before: dict[str, Callable[[Progress], None]] = {}
+        self.told = ""  # the words of the last report
 
     @property
     def names(self) -> list[str]:
@@ -70,9 +71,9 @@ class FakeWorkflows(types.ModuleType):
             changes |= {"model": parent.model, "data": parent.data, "parents": [source]}
         return SAMPLES[name](run_id=run_id, **changes)
 
-    def _report(self, runs: list[str], out: Any, workspace: Workspace, **_: Any) -> Any:
-        for run in runs:
-            workspace.runs.get(run)
+    def _report(self, runs: list[str], out: Any, workspace: Workspace, narrator: Any = None, **options: Any) -> Any:
+        found = [workspace.runs.get(run) for run in runs]
+        self.told = narrator(found, options.get("language", "en")).text if narrator else ""
         out.write_text("a report")
         return out
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from agent.batch.expansion import Task
 from agent.batch.outcomes import Result
 from agent.batch.verbs import AskRequest, OpinionRequest, ReportRequest, build, write_scratch
+from agent.narratives import narrator
 from agent.settings import Settings
 from agent.summaries import gist
 from analyzers.errors import Cancelled, LayerwiseError
@@ -81,7 +82,14 @@ class Doing:
             case OpinionRequest():
                 return self._opinion(request)
             case ReportRequest():
-                path = self._workflows.report(list(request.runs), Path(request.out).expanduser(), self._workspace)
+                path = self._workflows.report(
+                    list(request.runs),
+                    Path(request.out).expanduser(),
+                    self._workspace,
+                    language=request.language,
+                    compare=request.compare,
+                    narrator=narrator(self._workspace.runs, self._settings, request.llm, request.compare),
+                )
                 return Result(path=str(path), gist=f"wrote {path}")
         raise TypeError(request)
 

@@ -4,7 +4,7 @@ import hashlib
 import types
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
 import yaml
 from pydantic import Field
@@ -35,6 +35,9 @@ class ReportRequest(Record):
 
     runs: tuple[str, ...] = Field(min_length=1)
     out: str
+    language: Literal["en", "zh"] = "en"  # of its headings and words
+    llm: str | None = None  # who tells it in words; None: the templates
+    compare: bool = False  # the runs side by side, without what they came from
 
 
 FORMS: dict[str, type[Record]] = {**REQUESTS, "ask": AskRequest, "opinion": OpinionRequest, "report": ReportRequest}

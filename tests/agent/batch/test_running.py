@@ -31,6 +31,7 @@ def test_from_the_first_step_to_the_report(batch: Callable[..., Result], workflo
     assert compress["command"] == "layerwise compress plan-4c4c4c --seed 0"
     assert [gate["holds"] for gate in compress["gates"]] == [True, True]
     assert (tmp_path / "all.md").read_text() == "a report"
+    assert workflows.told.startswith("Of the 6 layers of train-2a2a2a, 3 were removed for good")
     assert "[4/5] compress: layerwise compress plan-4c4c4c --seed 0" in result.stderr
     suite = ElementTree.parse(tmp_path / "out.xml").getroot()
     assert suite.attrib["tests"] == "5"
@@ -146,13 +147,23 @@ def test_what_nobody_expected_is_told_as_a_fault_and_ends_one_step(
 
 
 def test_a_disk_that_is_full_when_the_report_is_written(batch: Callable[..., Result], workflows: FakeWorkflows, monkeypatch: pytest.MonkeyPatch):  # fmt: skip
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(FakeWorkflows, "_report", full)
     result = batch("--json", code=1)
     assert list(statuses(result).values()) == ["done"] * 4 + ["failed"]
     assert steps(result)["report"]["message"].startswith("the disk is full; free some space")
+
+
+def test_a_report_in_another_language(batch: Callable[..., Result], workflows: FakeWorkflows):
+    batch()
+    batch(script="steps:\n  - report: {runs: [compression-5d5d5d], out: all.md, language: zh}\n")
+    assert workflows.told.startswith("train-2a2a2a 的 6 层中，永久删除了 3 层")
+    wrong = 'steps:\n  - report: {runs: [compression-5d5d5d], out: all.md, language: fr, llm: "nonsense:"}\n'
+    told = batch(code=2, script=wrong).stderr
+    assert "nightly.yaml:2:65: language is 'fr': it should be 'en' or 'zh'" in told
+    assert "no language model 'nonsense:'" in told
 
 
 def test_a_run_that_was_deleted_before_its_report(batch: Callable[..., Result], tmp_path: Path):
