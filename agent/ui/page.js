@@ -183,7 +183,7 @@ function draw() {
       place.innerHTML = item.html;
       place.shown = item.html;
       for (const section of place.querySelectorAll('.pictures')) {
-        if (section.classList.contains('live')) follow(section);
+        if (section.classList.contains('live')) queueMicrotask(() => follow(section));  // when it is in the page
         else inView.observe(section);
       }
       const details = place.querySelector('details');

@@ -11,9 +11,11 @@ import psutil
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
+from torch.utils.tensorboard import SummaryWriter
 
+from knowledge.runs import RunStore
 from tests.agent.ui.conftest import PATIENCE, Server, Visitor
-from tests.fake_jobs import noted
+from tests.fake_jobs import noted, until
 from tools.jobs import JobStore
 
 TRAIN = "train minilm on the Amazon demo reviews"
@@ -146,11 +148,18 @@ def test_a_message_waits_for_the_end_of_the_one_before(visitor: Visitor) -> None
     assert [text.split()[0] for text in texts] == ["stream", "slowly", "stream", "second"]
 
 
-def test_a_reload_in_the_middle_of_a_job_shows_it_going_on(visitor: Visitor, tmp_path: Path) -> None:
-    visitor.say(counting(tmp_path / "ledger", 60))
+def test_a_reload_in_the_middle_of_a_job_shows_it_going_on_and_its_curve(
+    server: Server, visitor: Visitor, tmp_path: Path
+) -> None:
+    ledger = tmp_path / "ledger"
+    visitor.say(counting(ledger, 100))
     visitor.see(".question.open")
     visitor.do("approve")
     visitor.see(".step.running", "counting")
+    run = until(lambda: noted(ledger, "kept"))[0][0]
+    with SummaryWriter(RunStore(server.home, embedder_folder=None).folder(run) / "tensorboard") as board:
+        board.add_scalar("train/loss", 0.5, 1)
+    visitor.see(".pictures.live .js-plotly-plot")
     visitor.page.reload()
     visitor.see(".step.running", "counting")
     visitor.see(".reply", "The tool said")
