@@ -29,6 +29,7 @@ ORDER: tuple[Kind, ...] = (
     "export",
 )  # what decides comes first
 LANGUAGES = {"en": "English", "zh": "Chinese (中文)"}
+BRACKETS = {"en": " ({}).", "zh": "（{}）。"}  # around the runs that a paragraph does not name itself
 LONGER = 3  # times the paragraph of the templates: a model that repeats itself is not believed
 LESS = 2  # the templates name at most so many times as many facts
 LAID_OUT = re.compile(r"^\s*(?:[#|>*-]|\d+[.)]) ?", re.MULTILINE)  # a heading, a list, a table
@@ -36,13 +37,14 @@ TRIES = 2
 TEMPLATES = "Layerwise"
 
 
-def templates(store: RunStore) -> "Narrator":
-    """Tells runs in the words of the templates."""
+def templates(store: RunStore, compared: bool = False) -> "Narrator":
+    """Tells runs in the words of the templates.
 
-    def tell(runs: Sequence[Run], language: "Language") -> "Narrative":
-        return _of_templates([each for run in _in_order(runs) for each in _by_templates(facts(run, store), language)])
-
-    return tell
+    Args:
+        store: where the runs are.
+        compared: the runs stand side by side.
+    """
+    return lambda runs, language: _of_templates([each for each, _ in _paragraphs(runs, store, compared, language)])
 
 
 def narrator(store: RunStore, settings: Settings, llm: str | None = None, compared: bool = False) -> "Narrator":
@@ -59,14 +61,21 @@ def narrator(store: RunStore, settings: Settings, llm: str | None = None, compar
     """
 
     def tell(runs: Sequence[Run], language: "Language") -> "Narrative":
-        contents = [_comparison(runs)] if compared else [facts(run, store) for run in _in_order(runs)]
-        paragraphs = [(each, told) for told in contents for each in _by_templates(told, language)]
-        chosen = choose(llm, settings) if llm and llm != "offline" and paragraphs else None
+        chosen = choose(llm, settings) if llm and llm != "offline" else None
         if chosen is None or chosen.name == "offline":
-            return _of_templates([each for each, _ in paragraphs])
+            return templates(store, compared)(runs, language)
+        paragraphs = _paragraphs(runs, store, compared, language)
         return _retold(chosen, paragraphs, {run.id: run for run in runs}, language)
 
     return tell
+
+
+def _paragraphs(
+    runs: Sequence[Run], store: RunStore, compared: bool, language: "Language"
+) -> list[tuple[str, dict[str, Any]]]:
+    """The paragraphs of the templates, each with the facts that it tells."""
+    contents = [_comparison(runs)] if compared else [facts(run, store) for run in _in_order(runs)]
+    return [(each, told) for told in contents for each in _by_templates(told, language)]
 
 
 def _of_templates(paragraphs: Sequence[str]) -> "Narrative":
@@ -128,7 +137,7 @@ def _again(
         if not wrong:
             unnamed = [run for run in sources if run in text and run not in said]
             said = " ".join(said.split())
-            return f"{said.removesuffix('.')} ({', '.join(unnamed)})." if unnamed else said
+            return f"{said.rstrip('.。')}{BRACKETS[language].format(', '.join(unnamed))}" if unnamed else said
         missing = "\n".join(f"- {each}" for each in wrong)
         messages += [AIMessage(said), HumanMessage(load("correction.md").format(missing=missing))]
     return None

@@ -1,4 +1,4 @@
-"""Texts that are made of parts, in another language: by the list `prompts/pictures.LANGUAGE.yaml`.
+"""Texts that are made of parts, in another language: by the list `prompts/texts.LANGUAGE.yaml`.
 
 The English text is the key, as in gettext, so that whatever makes a text needs nothing for it: what the list does not know stays
 as it is.
@@ -26,7 +26,7 @@ def words(language: str) -> Callable[[str], str]:
     """
     if language == "en":
         return str
-    found = yaml.safe_load(load(f"pictures.{language}.yaml"))
+    found = yaml.safe_load(load(f"texts.{language}.yaml"))
     texts: dict[str, str] = found["texts"]
     patterns = [
         (re.compile(_GAP.sub(r"(?P<\1>.+?)", re.escape(key)), re.DOTALL), text)

@@ -11,7 +11,6 @@ from typing import Any, Literal
 from agent.batch.expansion import Task
 from agent.batch.outcomes import Result
 from agent.batch.verbs import AskRequest, OpinionRequest, ReportRequest, build, write_scratch
-from agent.narratives import narrator
 from agent.settings import Settings
 from agent.summaries import gist
 from analyzers.errors import Cancelled, LayerwiseError
@@ -82,6 +81,8 @@ class Doing:
             case OpinionRequest():
                 return self._opinion(request)
             case ReportRequest():
+                from agent.narratives import narrator
+
                 path = self._workflows.report(
                     list(request.runs),
                     Path(request.out).expanduser(),

@@ -5,9 +5,10 @@ from typing import Any
 from agent.planner.reading import read
 from agent.planner.slots import tables
 from agent.strategies.completing import kinds_asked
-from agent.strategies.said import FILTERED, RUN_KINDS, TARGETS, Said
+from agent.strategies.said import RUN_KINDS, TARGETS, Said
 from agent.strategies.shown import needed_first
 from knowledge.notes import names
+from tools.catalog import REQUESTS
 
 MOST_RUNS = 6  # of a comparison or a report
 NAMED_RUNS = 10  # the newest that may be chosen from
@@ -32,7 +33,7 @@ def candidates(tool: str, schema: dict[str, Any], said: Said) -> tuple[dict[str,
         schema: the JSON schema of its arguments.
         said: the conversation.
     """
-    if tool in FILTERED:
+    if tool == "list_runs":
         return read(said.text).filters, {}
     settled: dict[str, Any] = {}
     open_: dict[str, Any] = {}
@@ -82,7 +83,7 @@ def _allowed(tool: str, name: str, settled: dict[str, Any], said: Said) -> list[
         return said.models()[:1] or [""]
     if name == "model" and tool in _HEADED:
         return [model] if (model := _headed(said)) else said.models()[:1] or [""]
-    if name == "data":
+    if name == "data" and tool in REQUESTS:
         return said.data(str(settled.get("model", "")))[:1] or [""]
     return None
 

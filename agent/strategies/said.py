@@ -14,10 +14,10 @@ from agent.planner.memory import facts_of
 from agent.planner.reading import Language, read
 from agent.planner.slots import Slots, extract, tables
 from analyzers.records import AnalysisResult, Run
+from tools.catalog import REQUESTS
 
 MODEL_KINDS = ("train", "compression")  # runs that produced a model
 TARGETS = ("ratio", "keep", "max_drop", "max_latency", "max_size")
-FILTERED = ("list_runs",)  # whose model and data only narrow what is shown
 RUN_KINDS = {"analysis": ("analysis",), "plan": ("plan",)}  # arguments that name a run of one kind
 
 
@@ -99,7 +99,7 @@ class Said(NamedTuple):
 
 def question_for(tool: str, arguments: dict[str, Any], said: Said) -> str | None:
     """What to ask the user before that call: a value that only the user knows and has not said; None: nothing."""
-    if tool in FILTERED:
+    if tool not in REQUESTS:  # no work is started: its model and data only narrow what is shown
         return None
     model = str(arguments.get("model", ""))
     if "model" in arguments and not (said.run(model) or model in said.slots.models or _in(model, said.words)):
