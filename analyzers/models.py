@@ -3,9 +3,10 @@
 import errno
 import io
 import struct
-from collections.abc import Collection
-from contextlib import redirect_stderr
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass, replace
+from functools import cache as remembered
 from pathlib import Path
 from typing import Any
 
@@ -109,14 +110,31 @@ def load(
     torch.manual_seed(seed)
     if source.get("local_files_only"):  # transformers looks for an adapter too, and would ask the hub for it
         options["adapter_kwargs"] = {"local_files_only": True}
-    model, report = _opened(reference, head.from_pretrained, location, **options, **source)
+    with _read_once() if "gguf_file" in source else nullcontext():
+        model, report = _opened(reference, head.from_pretrained, location, **options, **source)
+        tokenizer = _tokenizer(reference, location, source)
     _check_complete(reference, model, report["missing_keys"], new_head=bool(labels))
-    tokenizer = _tokenizer(reference, location, source)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     if model.config.pad_token_id is None:
         model.config.pad_token_id = tokenizer.pad_token_id
     return Loaded(model.eval().to(device), tokenizer, task_of(model))
+
+
+@contextmanager
+def _read_once() -> Iterator[None]:
+    """Around opening a GGUF file: transformers reads its head for the configuration, the tokenizer and the weights.
+
+    Each takes seconds for a large vocabulary, as does the table of names, which is made for every module.
+    """
+    import gguf
+
+    reader, names = gguf.GGUFReader, gguf.get_tensor_name_map
+    gguf.GGUFReader, gguf.get_tensor_name_map = remembered(reader), remembered(names)
+    try:
+        yield
+    finally:
+        gguf.GGUFReader, gguf.get_tensor_name_map = reader, names
 
 
 def _check_complete(reference: ModelReference, model: Any, missing: Collection[str], new_head: bool) -> None:

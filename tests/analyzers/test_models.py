@@ -15,6 +15,7 @@ from analyzers.progress import Progress
 from analyzers.references import ModelReference, parse_model
 from analyzers.tasks.classification import Classification
 from analyzers.tasks.language_modeling import LanguageModeling
+from tests.gguf_files import write_gguf
 
 CPU = torch.device("cpu")
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "table"]
@@ -163,6 +164,26 @@ def test_a_file_that_is_no_gguf(content: bytes, tmp_path: Path):
     path.write_bytes(content)
     with pytest.raises((ModelError, UnknownModel), match=r"gguf:.*model\.gguf"):
         load(parse_model(f"gguf:{path}"), tmp_path, CPU, Progress())
+
+
+def test_the_head_of_a_gguf_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """By transformers itself three times, which takes seconds each for a large vocabulary."""
+    import gguf
+
+    read: list[str] = []
+
+    class Counting(gguf.GGUFReader):
+        def __init__(self, path: str) -> None:
+            read.append(path)
+            super().__init__(path)
+
+    path = write_gguf(tmp_path / "tiny.gguf")
+    monkeypatch.setattr(gguf, "GGUFReader", Counting)
+    for times in (1, 2):  # nothing is kept beyond one opening: a file may have changed
+        loaded = load(parse_model(f"gguf:{path}"), tmp_path, CPU, Progress())
+        assert read == [str(path)] * times
+    assert gguf.GGUFReader is Counting
+    assert loaded.tokenizer.decode(loaded.tokenizer("hello world")["input_ids"]).endswith("hello world")
 
 
 @pytest.fixture
