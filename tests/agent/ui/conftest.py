@@ -17,7 +17,11 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
 
+from agent.quiet import without_stubs
 from tools.jobs import JobStore, processes
+
+with without_stubs():  # as the command does, before a test imports it the slow way
+    import gradio  # noqa: F401
 
 ROOT = Path(__file__).parents[3]
 CHROMIUM = next(
