@@ -28,7 +28,7 @@ def goes(kept: Kept, sizes: Sequence[int]) -> int:
     return sum(size for unit, size in enumerate(sizes) if unit not in kept)
 
 
-def change(kept: Kept, sizes: Sequence[int], goal: int, generator: np.random.Generator) -> Kept:
+def change(kept: frozenset[int], sizes: Sequence[int], goal: int, generator: np.random.Generator) -> frozenset[int]:
     """Another set that leaves out at least `goal` and no unit more than that takes.
 
     One removed unit comes back, kept ones go until the goal is reached again, and what is then too much comes back.
@@ -58,26 +58,28 @@ def change(kept: Kept, sizes: Sequence[int], goal: int, generator: np.random.Gen
 
 @dataclass
 class Evolution:
-    """A population of sets that leave out at least `goal`."""
+    """A population of sets that leave out at least `goal`. What is exchanged are groups of units: whole, or none of one."""
 
     coalitions: Coalitions
-    sizes: Sequence[int]
+    groups: Sequence[frozenset[int]]  # of units that go and come back together
+    sizes: Sequence[int]  # of the groups
     goal: int
     quality: Callable[[Kept], tuple[float, ...]]  # sorts better ones first; asked of sets that saw all examples
     generator: np.random.Generator
     progress: Progress
     population: dict[Kept, float] = field(default_factory=dict)  # saw all examples -> mean loss
-    # Of each unit, when last it was taken out: the lower half is tried out.
+    # Of each group, when last it was taken out: the lower half is tried out.
     cost: dict[int, float] = field(default_factory=dict)
     rounds: int = 0
     _tried: set[Kept] = field(default_factory=set)
     _probed: Kept | None = None
     _on_batches: list[int] = field(default_factory=list)  # that it was probed on
-    _inside: list[int] = field(default_factory=list)  # units of it that were taken out
-    _effects: dict[int, float] = field(default_factory=dict)  # of a change of each unit on the loss of the probed set
+    _inside: list[int] = field(default_factory=list)  # groups of it that were taken out
+    _effects: dict[int, float] = field(default_factory=dict)  # of a change of each group on the loss of the probed set
 
     def add(self, sets: Sequence[Kept]) -> None:
-        """Take in sets that saw all examples."""
+        """Take in sets that saw all examples; those that hold a part of a group are none of this population."""
+        sets = [kept for kept in sets if all(group <= kept or not group & kept for group in self.groups)]
         self._tried.update(sets)
         self.population.update({kept: self.coalitions.mean_loss(kept) for kept in sets})
 
@@ -115,38 +117,48 @@ class Evolution:
         return [loss if math.isfinite(loss) else math.inf for loss in losses]
 
     def _probe(self, parent: Kept, part: Sequence[int]) -> None:
-        """What it does to the best set when one unit more goes, or one comes back.
+        """What it does to the best set when one group more goes, or one comes back.
 
         A set that stays the best is probed on more examples with each round.
         """
         if parent != self._probed:
             self._probed, self._on_batches, self._inside = parent, [], self._cheap(parent)
         self._on_batches += [number for number in part if number not in self._on_batches]
-        removed = sorted(self.coalitions.everything - parent)
-        changed = [*(parent - {unit} for unit in self._inside), *(parent | {unit} for unit in removed)]
+        removed = sorted(set(range(len(self.groups))) - self._whole(parent))
+        changed = [parent - self.groups[each] for each in self._inside]
+        changed += [parent | self.groups[each] for each in removed]
         before, *after = self._on([parent, *changed], self._on_batches)
-        self._effects = {unit: loss - before for unit, loss in zip([*self._inside, *removed], after, strict=True)}
-        self.cost.update({unit: self._effects[unit] for unit in self._inside})
+        self._effects = {each: loss - before for each, loss in zip([*self._inside, *removed], after, strict=True)}
+        self.cost.update({each: self._effects[each] for each in self._inside})
+
+    def _whole(self, kept: Kept) -> frozenset[int]:
+        """The groups that a set keeps."""
+        return frozenset(number for number, group in enumerate(self.groups) if group <= kept)
 
     def _cheap(self, parent: Kept) -> list[int]:
-        """The half of a set whose units were the cheapest when last they were taken out, all where that is not known."""
-        inside = sorted(parent, key=lambda unit: (self.cost.get(unit, 0.0), unit))
+        """The half of a set whose groups were the cheapest when last they were taken out, all where that is not known."""
+        inside = sorted(self._whole(parent), key=lambda each: (self.cost.get(each, 0.0), each))
         return inside if len(self.cost) < len(self.sizes) // 2 else inside[: max(LEAST, len(inside) // 2)]
 
     def _offspring(self, parents: Sequence[Kept]) -> list[Kept]:
         ideas: dict[Kept, None] = {}
         for _ in range(OFFSPRING // 4):
             parent = parents[int(self.generator.integers(len(parents)))]
-            ideas[change(parent, self.sizes, self.goal, self.generator)] = None
+            ideas[self._changed(parent)] = None
         chance = [kept for kept in ideas if kept not in self._tried]
         ideas = {}
         for _ in range(IDEAS * OFFSPRING):
-            ideas[change(parents[0], self.sizes, self.goal, self.generator)] = None
+            ideas[self._changed(parents[0])] = None
         rest = sorted((kept for kept in ideas if kept not in {*self._tried, *chance}), key=self._expected)
         chosen = [*chance, *rest[: OFFSPRING - len(chance)]]
         self._tried.update(chosen)
         return chosen
 
+    def _changed(self, kept: Kept) -> Kept:
+        groups = change(self._whole(kept), self.sizes, self.goal, self.generator)
+        return frozenset(unit for each in groups for unit in self.groups[each])
+
     def _expected(self, kept: Kept) -> float:
-        """Change of the loss as the sum over the units that differ from the probed set."""
-        return sum(self._effects.get(unit, math.inf) for unit in kept ^ (self._probed or kept))
+        """Change of the loss as the sum over the groups that differ from the probed set."""
+        changed = self._whole(kept) ^ self._whole(self._probed or kept)
+        return sum(self._effects.get(each, math.inf) for each in changed)

@@ -135,52 +135,63 @@ class Search:
         if subsets is not None:
             self._measure(subsets, f"all {len(subsets)} sets of {keep} layers")
             return min(subsets, key=self.quality), seeds, True
+        # Whole layers go in exchange, and where it is about parts, these in turn with them: all baselines are sets of layers.
+        units = [] if self._whole else [frozenset({unit}) for unit in range(len(self.sizes))]
+        evolutions = [self._evolution(keep, groups, seeds.values()) for groups in (self.groups, units) if groups]
+        self._evolve(evolutions, keep, share)
+        best = evolutions[-1].best()[0]
+        self.coalitions.measure([best])
+        return best, seeds, False
+
+    def _evolution(self, keep: int, groups: Sequence[frozenset[int]], seeds: Iterable[Kept]) -> Evolution:
+        """Exchanges of groups of units."""
+        # Ranks of whole layers stand for their losses; of parts nothing is known beforehand.
+        known = self._one_by_one() if groups is self.groups else []
         evolution = Evolution(
             self.searched,
-            self.sizes,
+            groups,
+            [sum(self.sizes[unit] for unit in group) for group in groups],
             self.goal(keep),
             self.quality,
             np.random.default_rng(self.seed),
             Quiet(self.progress),
-            cost=self._costs(),
+            cost={layer: float(rank) for rank, layer in enumerate(known)},
         )
         # Not only the seeds: the greedy order measured neighbours of its own path.
-        evolution.add(sorted({*seeds.values(), *self._of_size(keep)}, key=sorted))
-        self._evolve(evolution, share)
-        best = evolution.best()[0]
-        self.coalitions.measure([best])
-        return best, seeds, False
-
-    def _costs(self) -> dict[int, float]:
-        """Ranks of whole layers stand for their losses; of parts nothing is known beforehand."""
-        return {layer: float(rank) for rank, layer in enumerate(self._one_by_one())} if self._whole else {}
+        evolution.add(sorted({*seeds, *self._of_size(keep)}, key=sorted))
+        return evolution
 
     @property
     def _whole(self) -> bool:
         """Whether units are whole layers."""
         return len(self.sizes) == self.layers
 
-    def _evolve(self, evolution: Evolution, share: float) -> None:
-        begin, since = self.spent, 0
-        best = evolution.best()[0]
+    def _evolve(self, evolutions: Sequence[Evolution], keep: int, share: float) -> None:
+        """Rounds of each in turn. What one finds the last one takes in: its groups are the smallest."""
+        begin, since, turns = self.spent, 0, list(evolutions)
+        last = evolutions[-1]
+        best = last.best()[0]
         limit = begin + share * self.budget.left(begin)
-        while self.budget.left(self.spent) > 0 and self.spent < limit and since < PATIENCE:
+        patience = PATIENCE * len(evolutions)
+        while turns and self.budget.left(self.spent) > 0 and self.spent < limit and since < patience:
+            evolution = turns.pop(0)
             if not evolution.round():
-                break
+                continue
+            turns.append(evolution)
+            if evolution is not last:
+                last.add(self._of_size(keep))
             since += 1
-            if evolution.best()[0] != best:
-                best, since = evolution.best()[0], 0
-            self._tell(evolution, best)
+            if last.best()[0] != best:
+                best, since = last.best()[0], 0
+            self._tell(sum(each.rounds for each in evolutions), last.population[best])
 
-    def _tell(self, evolution: Evolution, best: Kept) -> None:
+    def _tell(self, rounds: int, loss: float) -> None:
         self.progress.check()
         self.budget.mark()
         name = "KL divergence" if self.objective == "kl" else "loss"
         left = self.budget.time_left(self.spent)
         about = "" if left is None else f", about {left / 60:.1f} minutes left"
-        self.progress.say(
-            f"search, round {evolution.rounds}: {name} {evolution.population[best]:.4f}; {self.budget.told(self.spent)}{about}"
-        )
+        self.progress.say(f"search, round {rounds}: {name} {loss:.4f}; {self.budget.told(self.spent)}{about}")
 
     def _measure(self, sets: Iterable[Kept], step: str) -> None:
         wanted = list(dict.fromkeys(sets))
@@ -201,7 +212,8 @@ class Search:
     def _of_size(self, keep: int) -> list[Kept]:
         """Sets that were measured on all examples and leave out as much as the goal, and no unit more."""
         goal, least = self.goal(keep), min(self.sizes)
-        return [kept for kept in self.searched.known() if goal <= goes(kept, self.sizes) < goal + least]
+        found = [kept for kept in self.searched.known() if goal <= goes(kept, self.sizes) < goal + least]
+        return sorted(found, key=sorted)
 
     def _few(self) -> list[int]:
         """The batches on which greedy steps are measured where all are too dear."""

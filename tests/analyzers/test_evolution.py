@@ -51,11 +51,44 @@ def test_sizes_that_do_not_come_out_even_are_never_under_the_goal():
         assert sum(gone) - min(gone) < 12, "one that need not go"
 
 
+def test_groups_of_parts_go_and_come_back_whole():
+    """What holds a part of a block is none of the population, and none is measured."""
+    parts = SubLayers(tiny.llama(6), DATA[0].inputs)
+    coalitions = Coalitions(parts, task_of(parts.model), DATA)
+    start, torn = parts_without(parts, {0, 1}), frozenset(range(12)) - {0, 3, 4, 5}
+    coalitions.measure([start, torn])
+    dice = np.random.default_rng(0)
+    found = Evolution(
+        coalitions, parts.groups, [1] * 6, 2, lambda kept: (coalitions.mean_loss(kept),), dice, Progress()
+    )
+    found.add([start, torn])
+    assert list(found.population) == [start]
+    while found.coalitions.spent < 60 and found.round():
+        pass
+    every = {pair: parts_without(parts, set(pair)) for pair in combinations(range(6), 2)}
+    coalitions.measure(every.values())
+    ranked = sorted(every.values(), key=coalitions.mean_loss)
+    assert found.best()[0] in ranked[:2]  # few examples may drop the best of so few
+    assert ranked.index(start) > 2
+    assert set(found.population) <= set(every.values())
+
+
+def parts_without(parts: SubLayers, blocks: set[int]) -> frozenset[int]:
+    return frozenset(unit for block, group in enumerate(parts.groups) for unit in group if block not in blocks)
+
+
 def evolution(layered: LayeredModel, sizes: list[int], goal: int, start: frozenset[int], data=DATA) -> Evolution:
     coalitions = Coalitions(layered, task_of(layered.model), data)
     coalitions.measure([coalitions.everything, start])
+    groups = [frozenset({unit}) for unit in range(len(sizes))]
     found = Evolution(
-        coalitions, sizes, goal, lambda kept: (coalitions.mean_loss(kept),), np.random.default_rng(0), Progress()
+        coalitions,
+        groups,
+        sizes,
+        goal,
+        lambda kept: (coalitions.mean_loss(kept),),
+        np.random.default_rng(0),
+        Progress(),
     )
     found.add([start])
     return found

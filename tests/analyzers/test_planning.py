@@ -1,6 +1,7 @@
 """Choosing layers by measuring. The losses are made up here, so the best subset is known."""
 
 import math
+from dataclasses import replace
 from itertools import combinations
 from types import SimpleNamespace
 
@@ -70,6 +71,34 @@ class Invented:
     @property
     def spent(self) -> float:
         return len(self.seen) / 8
+
+
+class Torn(Invented):
+    """Layers of two parts each: one without the other costs more than both."""
+
+    def loss(self, kept: frozenset[int]) -> float:
+        whole = frozenset(unit // 2 for unit in kept if unit ^ 1 in kept)
+        torn = len(kept) - 2 * len(whole)
+        return super().loss(frozenset(unit for layer in whole for unit in (2 * layer, 2 * layer + 1))) + 3 * torn
+
+
+def test_whole_layers_are_exchanged_where_parts_alone_lead_nowhere():
+    coalitions = Torn(24, seed=3)
+    search = search_of(coalitions, budget=150)
+    groups = [frozenset({2 * layer, 2 * layer + 1}) for layer in range(12)]
+    published = replace(
+        search.published,
+        found=Similarity(np.linspace(0.1, 0.9, 12), np.ones((13, 13)), np.ones((13, 13))),
+        orders={},
+        taylor=[*range(12)],
+    )
+    parts = replace(search, groups=groups, published=published)
+    kept, seeds, every = parts.best(8)
+    sets = [parts.without(layers) for layers in combinations(range(12), 4)]
+    ranked = sorted(sets, key=coalitions.loss)
+    assert not every
+    assert kept in ranked[:5], ranked.index(kept)
+    assert min(map(coalitions.loss, seeds.values())) > coalitions.loss(kept)
 
 
 def search_of(coalitions: Invented, budget: float | None, orders=None, minutes=None, **more) -> Search:
