@@ -11,7 +11,7 @@ from math import inf
 from typing import NamedTuple
 
 from agent.grounding.amounts import Amount, factors
-from agent.grounding.derived import derived
+from agent.grounding.derived import derived, one_respect
 from agent.grounding.facts import ASIDE, Fact, Facts
 from agent.grounding.fitting import misfit, of_each_method, record_of
 from agent.grounding.layers import check_layers, with_sets, wrong_rankings
@@ -73,6 +73,7 @@ def check(answer: str, facts: Facts) -> Checked:
     places = [Place(token, passage, passages) for passage in passages for token in passage.tokens]
     readings = [_direct(place, facts) for place in places]
     readings = [_beside(each, readings, facts) for each in readings]
+    readings = [_against(each, readings, facts) for each in readings]
     readings = [_computed(each, readings, facts) for each in readings]
     rankings = wrong_rankings(passages, facts)
     exchanged = _exchanged(readings)
@@ -173,6 +174,23 @@ def _beside(reading: Reading, readings: Sequence[Reading], facts: Facts) -> Read
     return _direct(reading.place, facts) if reading.place.known else reading
 
 
+def _against(reading: Reading, readings: Sequence[Reading], facts: Facts) -> Reading:
+    """Once more, where it stands against another number: the words for that one say nothing about this one."""
+    place = reading.place
+    if not isinstance(reading.result, str) or place.token.kind != "quantity":
+        return reading
+    for other in readings:
+        token = place.token
+        if other.place.passage is place.passage and len(other.best) == 1 and other.place.token in place.against:
+            known = other.best[0]
+            alone = place.without(known)
+            alone.known |= {record_of(fact) for fact in equal(token, facts) if one_respect(known, fact)}
+            again = _direct(alone, facts)
+            if len(again.best) == 1 and one_respect(known, again.best[0]):
+                return again._replace(place=place)
+    return reading
+
+
 def _computed(reading: Reading, readings: Sequence[Reading], facts: Facts) -> Reading:
     """By what can be computed from two facts, or by a text, where no fact has the value."""
     place = reading.place
@@ -208,8 +226,8 @@ def _exchanged(readings: Sequence[Reading]) -> set[int]:
         first, second = one.place.token, two.place.token
         if now <= MARGIN or first.unit != second.unit or ("." in first.text) != ("." in second.text):
             continue
-        then = _best(one.place, two) + _best(two.place, one)
-        if then + MARGIN < now:
+        there, here = _best(two.place, one), _best(one.place, two)
+        if there <= two.cost and here <= one.cost and there + here + MARGIN < now:  # better here, and no worse there
             found |= {i, j}
     return found
 

@@ -160,7 +160,7 @@ def _pairs(place: Place, facts: Facts, meant: set[str]) -> Iterator[tuple[Fact, 
         groups[(fact.name, fact.unit, fact.split, fact.texts)].append(fact)
     for group in groups.values():
         for first, second in combinations(group, 2):
-            if _one_respect(first, second):
+            if one_respect(first, second):
                 yield first, second
                 if first.layer is not None:
                     yield second, first
@@ -171,7 +171,8 @@ def _alike(first: Fact, second: Fact) -> bool:
     return same and (first.run, first.path) != (second.run, second.path)
 
 
-def _one_respect(first: Fact, second: Fact) -> bool:
+def one_respect(first: Fact, second: Fact) -> bool:
+    """Whether the two measure the same thing of two models, layers or methods."""
     if not _alike(first, second):
         return False
     aside = first.subject in ASIDE or second.subject in ASIDE

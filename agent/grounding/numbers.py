@@ -165,7 +165,7 @@ def tokens(text: str, cell: bool = False) -> Iterator[Token]:
     for match in (*_BRACKET.finditer(free), *_RANGE.finditer(free)):
         bracketed = match.re is _BRACKET
         whole = cell and free.strip() == match[0].strip()  # of a column of intervals
-        dashed = _DASHED.fullmatch(match[0]) and match["unit"] is not None
+        dashed = _DASHED.fullmatch(match[0])
         if bracketed or whole or dashed or _RANGE_BEFORE.search(free[: match.start()]):
             taken = any(each.start <= match.start("low") < each.end for each in ranges)
             if taken or match["first"] not in (None, match["unit"]) or _float(match["low"]) > _float(match["high"]):

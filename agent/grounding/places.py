@@ -11,6 +11,7 @@ from math import inf
 from typing import Any
 
 from agent.grounding.amounts import MINUTES, ORDINAL, PERCENT, physical
+from agent.grounding.facts import Fact
 from agent.grounding.numbers import Token
 from agent.grounding.reading import Passage
 from agent.grounding.words import Cue, Dimension, pattern
@@ -29,6 +30,10 @@ _JOINED = re.compile(
     re.IGNORECASE,
 )
 _AGAINST = re.compile(rf"(?: ?nats)?(?:{_JOINED.pattern}|\s*(?:against|compared with|对比?)\s*)", re.IGNORECASE)
+_INSTEAD = re.compile(
+    rf"{_AGAINST.pattern}|\s*(?:to|→|->|instead of|rather than|compared to|,? ?(?:up|down) from|而不是|到|降到|升到|降至)\s*",
+    re.IGNORECASE,
+)
 _SECONDS = {"s", "sec", "secs", "second", "seconds", "秒", *MINUTES}
 LAYERS = {"layers", "layers_removed", "layers_kept"}
 _OF_MANY = re.compile(
@@ -62,6 +67,23 @@ class Place:
     def behind(self) -> str:
         """The sentence after it."""
         return self.passage.text[self.token.end :]
+
+    @cached_property
+    def against(self) -> list[Token]:
+        """The numbers that it is set against: 88.1 % vs 89.9 %, 59 ms instead of 103."""
+        numbers = [each for each in self.passage.tokens if each.kind == "quantity"]
+        return _row(numbers, numbers.index(self.token), self.passage.text, _INSTEAD) if self.token in numbers else []
+
+    @cached_property
+    def row(self) -> list[Token]:
+        """The numbers that it is enumerated with, or set against: 88.1 vs 89.9."""
+        numbers = [each for each in self.passage.tokens if each.kind == "quantity"]
+        return _row(numbers, numbers.index(self.token), self.passage.text) if self.token in numbers else []
+
+    def without(self, fact: Fact) -> "Place":
+        """The same without the words that name what the fact is about."""
+        passages = [_without(each, fact) for each in self.passages]
+        return Place(self.token, _without(self.passage, fact), passages)
 
     def above(self) -> Iterator[tuple[int, Passage]]:
         """What the sentence stands under, with its distance: the heads of a cell, the sentences before, a heading."""
@@ -202,7 +224,7 @@ class Place:
         numbers = [each for each in self.passage.tokens if each.kind == "quantity"]
         if here or self.passage.cell or self.token not in numbers:
             return ()
-        row = _row(numbers, numbers.index(self.token), self.passage.text)
+        row = self.row
         for _, passage in self.above():
             cues = [cue for cue in passage.cues if cue.dimension == dimension]
             if len(cues) == len(row) > 1 and len(_enumerated(cues, passage.text)) == len(row):
@@ -216,7 +238,7 @@ class Place:
         if self.token not in numbers or not before:
             return ()
         text = self.passage.text
-        row = _row(numbers, numbers.index(self.token), text)
+        row = self.row
         ahead = text[: row[0].start]
         among = _enumerated(before, text)
         if re.search(r"[:：]\s*\**$", ahead):  # "A is more than B: 3 against 2"
@@ -235,6 +257,12 @@ class Place:
         return single[row.index(self.token)]
 
 
+def _without(passage: Passage, fact: Fact) -> Passage:
+    about = {"subject": {fact.subject}, "layer": {fact.layer}, "method": set(fact.methods)}
+    left = [cue for cue in passage.cues if not set(cue.values) & about.get(cue.dimension, set())]
+    return passage._replace(cues=tuple(left))
+
+
 def _is_measured(token: Token) -> bool:
     is_rank = token.unit in ORDINAL or token.unit == "last"
     return token.kind in _NUMBERS and not is_rank and bool(token.unit or "." in token.text)
@@ -250,15 +278,15 @@ def _enumerated(cues: Sequence[Cue], text: str) -> list[Cue]:
     return group
 
 
-def _row(numbers: list[Token], position: int, text: str) -> list[Token]:
+def _row(numbers: list[Token], position: int, text: str, joint: re.Pattern[str] = _AGAINST) -> list[Token]:
     """The numbers that stand in a row with one of them."""
     row = [numbers[position]]
     for other in reversed(numbers[:position]):
-        if not _AGAINST.fullmatch(text[other.end : row[0].start]):
+        if not joint.fullmatch(text[other.end : row[0].start]):
             break
         row.insert(0, other)
     for other in numbers[position + 1 :]:
-        if not _AGAINST.fullmatch(text[row[-1].end : other.start]):
+        if not joint.fullmatch(text[row[-1].end : other.start]):
             break
         row.append(other)
     return row
