@@ -210,8 +210,10 @@ def _computed(reading: Reading, readings: Sequence[Reading], facts: Facts) -> Re
 
 
 def _is_beside(other: Place, place: Place) -> bool:
-    same = other.passage.paragraph == place.passage.paragraph
-    return same and (not place.passage.cell or other.passage.line == place.passage.line)
+    """In the same row, or in the paragraph, the list or the table that it follows."""
+    if place.passage.cell:
+        return other.passage.line == place.passage.line
+    return 0 <= place.passage.paragraph - other.passage.paragraph <= 1
 
 
 def _exchanged(readings: Sequence[Reading]) -> set[int]:

@@ -1,6 +1,7 @@
 """What follows from the facts: error rates, counts of what is wrong, the whole of several parts."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 
 from agent.grounding.facts import SMALL, Fact
 
@@ -35,3 +36,57 @@ def completed(numbers: list[Fact], removed: dict[str | None, tuple[int, ...]]) -
             low, high = (None if each is None else 1 - each for each in (fact.high, fact.low))
             yield fact.model_copy(update={"value": 1 - fact.value, "low": low, "high": high, "name": "error",
                                            "path": f"1 - {fact.path}"})  # fmt: skip
+
+
+def counted(numbers: Iterable[Fact]) -> Iterator[Fact]:
+    """Of each number of right examples that of the wrong ones."""
+    numbers = list(numbers)
+    of_all = {(fact.run, fact.path.removesuffix(".n")): fact.value for fact in numbers if fact.path.endswith(".n")}
+    for fact in numbers:
+        where = fact.path.removesuffix(".right")
+        if fact.name == "right" and (total := of_all.get((fact.run, where))):
+            wrong = {"value": total - fact.value, "name": "wrong", "path": f"{where}.n - {fact.path}"}
+            yield fact.model_copy(update=wrong)
+
+
+def wholes(numbers: Iterable[Fact]) -> Iterator[tuple[Fact, list[Fact]]]:
+    """What is made of parts, as it was measured or as their sum, each with its parts."""
+    parts: dict[tuple[object, ...], dict[object, Fact]] = defaultdict(dict)
+    measured: dict[tuple[object, ...], Fact] = {}
+    for fact in numbers:
+        if fact.name == "seconds" and fact.path == "seconds":
+            parts[("seconds",)][fact.run] = measured[("seconds", fact.run)] = fact
+        elif fact.name == "seconds" and not fact.unit and fact.run:
+            parts[("seconds", fact.run)][fact.path] = fact
+        elif fact.name == "examples" and fact.path.startswith(("splits.", "examples.")):
+            parts[("examples", fact.run)].setdefault(fact.split, fact)
+        elif fact.name == "parameters" and fact.layer is not None:
+            parts[("parameters", fact.run)][fact.layer] = fact
+        elif fact.name == "parameters" and fact.subject == "dense":
+            measured[("parameters",)] = fact
+        elif fact.name == "score":
+            parts[("score", fact.run, fact.methods)].setdefault(fact.layer, fact)
+    for about, by in parts.items():
+        every = list(by.values())
+        whole = measured.get(about, _sum(every))
+        yield whole, every
+        if whole.name == "parameters" and (model := measured.get(("parameters",))):  # what is in no layer
+            rest = {"value": model.value - whole.value, "path": f"{model.run} {model.path} - ({whole.path})"}
+            yield model, [whole, whole.model_copy(update=rest)]
+
+
+def _sum(parts: list[Fact]) -> Fact:
+    runs = {each.run for each in parts}
+    where = [each.path if len(runs) == 1 else f"{each.run} {each.path}" for each in parts]
+    about = {"layer": None, "split": None, "low": None, "high": None, "named": True}
+    run = parts[0].run if len(runs) == 1 else None
+    update = {**about, "value": sum(each.value for each in parts), "path": " + ".join(where), "run": run}
+    return parts[0].model_copy(update=update)
+
+
+def summed(numbers: Iterable[Fact]) -> Iterator[Fact]:
+    """The wholes, and the rests, that nothing has measured; scores are in units of their own, of which a sum says little."""
+    known = {(fact.run, fact.path) for fact in numbers}
+    for whole, parts in wholes(numbers):
+        if whole.name != "score":
+            yield from (each for each in (whole, *parts) if (each.run, each.path) not in known)

@@ -7,8 +7,9 @@ from itertools import combinations
 from math import inf
 
 from agent.grounding.amounts import PERCENT, POINTS, TIMES, Amount, factors, physical
+from agent.grounding.completed import wholes
 from agent.grounding.facts import ASIDE, Fact, Facts
-from agent.grounding.fitting import by_model, misfit
+from agent.grounding.fitting import by_model, counts_examples, misfit
 from agent.grounding.places import Place
 from agent.grounding.words import pattern
 from tools.wording import SHARES
@@ -17,9 +18,12 @@ _WENT = re.compile(
     r"(?:\b(?:to|from|at)|到|至|从|由|降为|升为)[\s*]*(?:about |around |roughly |约|大约)?$", re.IGNORECASE
 )
 _COUNTS = {"layers_removed", "layers_kept"}
+_TOLD = 5  # so many digits are not met by chance
+_COUNTED = {"right", "wrong"}  # examples
+Derived = tuple[float, tuple[Fact, ...]]  # what is computed, and from what
 
 
-def derived(place: Place, facts: Facts, stated: Sequence[Fact]) -> list[tuple[float, tuple[Fact, ...]]]:
+def derived(place: Place, facts: Facts, stated: Sequence[Fact]) -> list[Derived]:
     """The recomputed values that the number can be, each with the facts behind it.
 
     Args:
@@ -33,32 +37,64 @@ def derived(place: Place, facts: Facts, stated: Sequence[Fact]) -> list[tuple[fl
     told = _may_be_computed(place)
     start, end = place.clause
     in_clause = told and (token.unit not in PERCENT or bool(pattern("compared").search(place.passage.text[start:end])))
-    if not told and not token.unit:
-        return []
     amount = Amount.written(token)
     faster = "speedup" in place.named("name")
-    meant = set(place.measures)
-    beside = [each for each in stated if not each.named or each.name == "right"]
-    found: list[tuple[float, tuple[Fact, ...]]] = []
+    beside = [each for each in stated if not each.named or each.name in _COUNTED]
+    found = [each for each in _of_parts(place, facts, stated) if amount.holds(each[0])]
+    if not told and not token.unit:
+        return found
     for pair in combinations(beside, 2):
         if _alike(*pair):
             values = _values(place, *pair, faster) if in_clause else _shares(token.unit, *pair)
             found += [(value, pair) for value in values if _holds(amount, value, token.unit)]
-    if place.says("each"):
-        each_text = [(fact.value / fact.texts, (fact,)) for fact in beside if fact.name == "latency_ms" and fact.texts]
-        found += [each for each in each_text if amount.holds(each[0])]
-    if place.says("of_total") and token.unit in PERCENT:
-        found += [each for each in _of_total(beside, facts) if amount.holds(each[0])]
+    if place.says("each") and token.unit:
+        found += [each for each in _of_each(place, facts) if amount.holds(each[0])]
     if place.says("recovered"):
         found += [(value, three) for value, three in _recovered(facts) if amount.holds(value)]
     if found or not told:
         return found
     costs: list[tuple[float, bool, int, float, tuple[Fact, ...]]] = []
-    for pair in _pairs(place, facts, meant):
+    for pair in _pairs(place, facts, set(place.measures)):
         fitting = [value for value in _values(place, *pair, faster) if _holds(amount, value, token.unit)]
         if fitting and (cost := misfit(place, pair)) < inf:
             costs.append((cost, pair[0].run != pair[1].run, len(costs), fitting[0], pair))
     return [(value, pair) for *_, value, pair in sorted(costs, key=lambda each: each[:3])]
+
+
+def _of_parts(place: Place, facts: Facts, stated: Sequence[Fact]) -> Iterator[Derived]:
+    """What part something is of its whole, what several parts make together, and what the others make."""
+    token = place.token
+    share = token.unit in PERCENT and place.says("share")
+    if not (share or place.says("together") or place.says("rest")) or token.unit in POINTS | TIMES:
+        return
+    for whole, parts in wholes(facts.numbers):
+        known = [each for each in parts if any(_same(each, other) for other in stated)]
+        sets = [tuple(known[:n]) for n in range(1, len(known) + 1)] + [(each,) for each in known[1:]]
+        if whole.name in ("score", "parameters"):
+            sets += [tuple(each for each in parts if each.layer in cue.values) for cue in place.cues("layer")]
+            sets += [(parts[0],)] if parts[0].layer is None else []
+        for some in filter(None, sets):
+            if misfit(place, some[:1]) < inf or all(each in known for each in some):
+                value = sum(each.value for each in some)
+                if share:
+                    yield from ((100 * value / whole.value, some), (100 - 100 * value / whole.value, some))
+                elif len(some) > 1 or place.says("rest"):
+                    scale = factors(token)[0]
+                    yield from ((value * scale, some), ((whole.value - value) * scale, some))
+
+
+def _same(first: Fact, second: Fact) -> bool:
+    about = [(each.run, each.name, each.value, each.layer, each.methods) for each in (first, second)]
+    return about[0] == about[1]
+
+
+def _of_each(place: Place, facts: Facts) -> Iterator[Derived]:
+    """The time for one text of several at once."""
+    for fact in facts.numbers:
+        if fact.name == "latency_ms" and fact.texts and (physical(place.token) or "") == fact.unit:
+            without_texts = fact.model_copy(update={"texts": None})
+            if misfit(place, (without_texts,)) < inf:
+                yield fact.value / fact.texts, (fact,)
 
 
 def _shares(unit: str, first: Fact, second: Fact) -> Iterator[float]:
@@ -66,19 +102,6 @@ def _shares(unit: str, first: Fact, second: Fact) -> Iterator[float]:
     small, large = sorted((abs(first.value), abs(second.value)))
     if small and unit in PERCENT:
         yield 100 * small / large
-
-
-def _of_total(beside: Sequence[Fact], facts: Facts) -> Iterator[tuple[float, tuple[Fact, ...]]]:
-    """What part the score of a layer is of all that its method gives."""
-    for fact in beside:
-        alike = [
-            each
-            for each in facts.numbers
-            if each.name == "score" and (each.run, each.methods) == (fact.run, fact.methods)
-        ]
-        by_layer = {each.layer: each.value for each in alike}
-        if fact.name == "score" and fact.layer in by_layer and (total := sum(by_layer.values())):
-            yield 100 * fact.value / total, (fact,)
 
 
 def _holds(amount: Amount, value: float, unit: str) -> bool:
@@ -91,13 +114,15 @@ def _may_be_computed(place: Place) -> bool:
     signed = token.unit in PERCENT and token.text[0] in "+-−"
     if token.unit in POINTS | TIMES or token.spelt or signed or place.passage.cell or place.says("recovered"):
         return True
-    if place.says("each") and token.unit == "ms":
-        return True
     if token.unit not in PERCENT and _WENT.search(place.ahead):
         return False
     if token.unit and token.unit not in PERCENT:
         return True
     if not token.unit and any(each.unit in POINTS for each in place.passage.tokens):
+        return True
+    if counts_examples(place) and (place.says("compared") or place.says("recovered")):
+        return True
+    if not token.unit and len(token.text.strip("0").replace(",", "")) >= _TOLD:
         return True
     if not token.unit:
         return bool(pattern("more_by").search(place.ahead) or pattern("more_than").match(place.behind))
@@ -138,6 +163,10 @@ def _pairs(place: Place, facts: Facts, meant: set[str]) -> Iterator[tuple[Fact, 
     layers, methods = place.named("layer"), place.named("method")
     groups: dict[tuple[object, ...], list[Fact]] = defaultdict(list)
     total = [fact for fact in facts.numbers if fact.name == "layers"]
+    if counts_examples(place):
+        right = [fact for fact in facts.numbers if fact.name == "right" and fact.subject not in ASIDE]
+        yield from (pair for pair in combinations(right, 2) if one_respect(*pair))
+        return
     wanted = (
         meant
         | (SHARES if "score" in meant else set())
@@ -183,7 +212,7 @@ def one_respect(first: Fact, second: Fact) -> bool:
     return differing == 1 or (differing == 0 and (first.run != second.run or first.removed != second.removed))
 
 
-def _recovered(facts: Facts) -> Iterator[tuple[float, tuple[Fact, ...]]]:
+def _recovered(facts: Facts) -> Iterator[Derived]:
     """What part of the loss by compression was made good, in percent."""
     by_subject: dict[tuple[object, ...], dict[str | None, Fact]] = defaultdict(dict)
     for fact in facts.numbers:

@@ -43,7 +43,9 @@ _OF = re.compile(r"\bof(?: the| its| an?)?\s*\**$", re.IGNORECASE)
 
 
 def misfit(place: Place, facts: tuple[Fact, ...]) -> float:
-    """How badly the words fit the fact, or the two that the number is computed from; infinite where they contradict it."""
+    """How badly the words fit the fact, or the two that the number is computed from; infinite where they contradict it, and for a sum."""
+    if len(facts) > 2:
+        return inf
     total = 0.0
     limit = WEAK if _is_weak(place.token) else LIMIT
     for each in _single(place, *facts) if len(facts) == 1 else _pair(place, *facts):
@@ -137,6 +139,12 @@ def by_model(place: Place, fact: Fact) -> float:
     return min(found)
 
 
+def counts_examples(place: Place) -> bool:
+    """Whether a number is one of examples, right or wrong."""
+    token = place.token
+    return token.text.isdigit() and not token.unit and bool({"examples", "right", "wrong"} & set(place.measures))
+
+
 def record_of(fact: Fact) -> tuple[str | None, str]:
     """The run, and the place in it of what a fact is one number of."""
     return fact.run, fact.path.rpartition("]")[0]
@@ -177,6 +185,8 @@ def _of_methods(place: Place, fact: Fact) -> float:
         return (sum(named[each] for each in fact.methods) - sum(distances)) / 2
     if not named:
         return 0 if fact.name == "score" or fact.methods == ("consensus",) or fact.name not in _ESSENTIAL else inf
+    if fact.layer is None and pattern("rest").search(place.ahead[place.clause[0] :]):
+        return inf if fact.methods[0] in named else 0
     return _unless_spoken_for(place, "method", named.get(fact.methods[0], inf))
 
 
@@ -206,6 +216,8 @@ def _of_name(place: Place, fact: Fact) -> float:
         own = min(own, named.get("score", inf))
     if fact.name == "examples" and fact.split and own < inf:  # "2104 train, 451 select, 455 test examples"
         own = min(own, place.named("split").get(fact.split, inf))
+    if fact.name in ("right", "wrong") and own < inf:  # "408 right, then 376 texts"
+        own = min(own, named.get("examples", inf))
     if fact.name == "throughput" and own < inf:  # "texts per second"
         own = min(own, named.get("examples", inf))
     if fact.name == "score" and not (bare and own == inf):
@@ -286,6 +298,8 @@ def _pair(place: Place, first: Fact, second: Fact) -> Iterator[float]:
         meant = {**meant, first.name: meant["speedup"]}
     if first.name == "score":
         yield _of_name(place, first)
+    elif counts_examples(place):
+        yield 0
     elif meant:
         yield excess(meant, {first.name, "score"} if first.name in SHARES else {first.name})
     else:
@@ -318,7 +332,9 @@ def _of_models(place: Place, first: Fact, second: Fact) -> Iterator[float]:
             yield 0 if by_model(place, each) < inf else inf
     if not pair & set(ASIDE):
         yield 0 if right_sides(place, of_dense=False, pair=pair) else inf
-    small = place.own("subject") & set(SMALL)
+    small = {value for cue in place.own_cues("subject") if "dense" not in cue.values for value in cue.values} & set(
+        SMALL
+    )
     if small and not pair & set(ASIDE):
         yield 0 if small & pair else inf
         yield 1 if len(pair - {"dense"} - small) else 0

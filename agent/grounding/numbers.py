@@ -64,7 +64,7 @@ _AFTER_LIST_WORD = re.compile(
 )
 _EPOCHS = re.compile(r"\b(?:epochs?|steps?|rounds?) $|第 ?$", re.IGNORECASE)
 _SPELT = "|".join(_ENGLISH)
-_COUNTED = r"layers?|blocks?|epochs?|passes|subsets|combinations"
+_COUNTED = r"layers?|blocks?|removals?|deletions?|epochs?|passes|subsets|combinations"
 _WORDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(expression, re.IGNORECASE), unit)
     for expression, unit in (

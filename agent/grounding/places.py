@@ -52,7 +52,7 @@ class Place:
     def __init__(self, token: Token, passage: Passage, passages: Sequence[Passage]) -> None:
         self.token, self.passage, self.passages = token, passage, passages
         self._named: dict[str, dict[Any, int]] = {}
-        self._own: dict[str, set[Any]] = {}
+        self._own: dict[str, list[Cue]] = {}
         self.clause = next(
             (each for each in passage.clauses if each[0] <= token.start < each[1]), (0, len(passage.text))
         )  # where it begins and ends
@@ -81,9 +81,10 @@ class Place:
         return _row(numbers, numbers.index(self.token), self.passage.text) if self.token in numbers else []
 
     def without(self, fact: Fact) -> "Place":
-        """The same without the words that name what the fact is about."""
-        passages = [_without(each, fact) for each in self.passages]
-        return Place(self.token, _without(self.passage, fact), passages)
+        """The same without the words for what the fact is about, of another number that measures the same."""
+        found = Place(self.token, _without(self.passage, fact), [_without(each, fact) for each in self.passages])
+        found.measures = {fact.name: 0}
+        return found
 
     def above(self) -> Iterator[tuple[int, Passage]]:
         """What the sentence stands under, with its distance: the heads of a cell, the sentences before, a heading."""
@@ -99,6 +100,10 @@ class Place:
     def measures(self) -> dict[str, int]:
         """What the number may measure by the words around it, and by how it is written, with the distance of the words."""
         return _measures(self)
+
+    def cues(self, dimension: Dimension) -> list[Cue]:
+        """The words of its sentence in the dimension."""
+        return [cue for cue in self.passage.cues if cue.dimension == dimension]
 
     def says(self, name: str) -> bool:
         """Whether the sentence, or a head of the cell, has words of that pattern."""
@@ -116,6 +121,10 @@ class Place:
 
     def own(self, dimension: Dimension) -> set[Any]:
         """What is named by words that no other number stands nearer to, or above by a line without numbers."""
+        return {value for cue in self.own_cues(dimension) for value in cue.values}
+
+    def own_cues(self, dimension: Dimension) -> list[Cue]:
+        """The words."""
         if dimension not in self._own:
             passage, token = self.passage, self.token
             counted = token.kind == "quantity" and not _is_measured(token)
@@ -134,7 +143,7 @@ class Place:
                 own = [cue for each in over for cue in each.cues if cue.dimension == dimension and not cue.forward]
             if paired := self._paired(cues):
                 own = [cue for cue in cues if set(cue.values) & set(paired)]
-            self._own[dimension] = {value for cue in own for value in cue.values}
+            self._own[dimension] = own
         return self._own[dimension]
 
     def _gap(self, token: Token, cue: Cue) -> int:
@@ -144,7 +153,8 @@ class Place:
         between = self.passage.text[first:last]
         brackets = len(re.findall(r"[)）]" if cue.end <= token.start else r"[()（）]", between))
         direct = cue.start >= token.end and not brackets and _DIRECT.fullmatch(between)
-        return 0 if direct else last - first + BORDER * (borders + brackets)
+        behind = cue.start >= token.end  # of two numbers as near, it stands before its own
+        return 0 if direct else last - first + behind + BORDER * (borders + brackets)
 
     def soft(self) -> list[set[str]]:
         """The models that "from", "to" and "instead of" right before the number speak of."""
@@ -258,9 +268,16 @@ class Place:
 
 
 def _without(passage: Passage, fact: Fact) -> Passage:
-    about = {"subject": {fact.subject}, "layer": {fact.layer}, "method": set(fact.methods)}
+    gone = frozenset(fact.removed or ())
+    about: dict[str, set[Any]] = {
+        "subject": {fact.subject},
+        "layer": {fact.layer},
+        "method": set(fact.methods),
+        "size": {("removed", len(gone)), ("kept", fact.kept)},
+        "set": {("removed", gone)},
+    }
     left = [cue for cue in passage.cues if not set(cue.values) & about.get(cue.dimension, set())]
-    return passage._replace(cues=tuple(left))
+    return passage._replace(cues=tuple(cue for cue in left if cue.dimension not in ("split", "texts", "epoch")))
 
 
 def _is_measured(token: Token) -> bool:
@@ -341,7 +358,7 @@ def _measures(place: Place) -> dict[str, int]:
         return {f"layers_{said}": 0}
     if not token.unit and _MANY_OF.match(place.behind):
         of_layers = {} if min(named.values(), default=9) <= 1 else {"layers_removed": 0, "layers_kept": 0}
-        return {**named, "right": 0, **of_layers}
+        return {**named, **{each: 0 for each in ("right", "wrong") if each == "right" or each in named}, **of_layers}
     return named
 
 

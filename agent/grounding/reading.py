@@ -33,7 +33,9 @@ _ON_LAYERS = re.compile(r"\blayers?\b|层", re.IGNORECASE)
 _ITEM = re.compile(
     r"\s*(?:and |or |和)?[-+−]?\d+(?:\.\d+)?(?!\.?\d) ?(?:%|ms|MB|nats|x|×)?\s*(?:[,;.，；。]|$|\band\b)"
 )  # of a list of numbers
-_LAYER_NOUN = re.compile(r"[ *-]*(?:transformer |encoder )?(?:layers?|blocks?)\b|\**个?层", re.IGNORECASE)
+_LAYER_NOUN = re.compile(
+    r"[ *-]*(?:transformer |encoder )?(?:layers?|blocks?|removals?|deletions?)\b|\**个?层", re.IGNORECASE
+)
 _ELLIPTIC = re.compile(r"\b(?:at|with) (?:only |just |all )?$", re.IGNORECASE)  # "at six layers ...; at five, ..."
 
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from agent.grounding.completed import completed
+from agent.grounding.completed import completed, counted, summed
 from agent.grounding.facts import ASIDE, MEASURED, Fact, Facts, Layers, Quote
 from agent.grounding.numbers import SPELT
 from analyzers.records import LayerScore, Run
@@ -77,6 +77,7 @@ def facts_of(texts: Iterable[str], runs: Iterable[Run] = (), said: str = "") -> 
         first.setdefault(_key(each), each)
     removed = {each.run: each.layers for each in found.lists if each.what == "removed" and each.subject not in ASIDE}
     numbers = [*completed(list(first.values()), removed)]
+    numbers += [*counted(numbers), *summed(numbers)]
     return found._replace(numbers=numbers, sizes=sorted((abs(each.value), i) for i, each in enumerate(numbers)))
 
 
