@@ -132,10 +132,8 @@ def by_model(place: Place, fact: Fact) -> float:
         total = frozenset(range(gone + (kept or 0)))
         sets = (("removed", frozenset(fact.removed)), ("kept", total - set(fact.removed)))
         found += [d for each, d in place.named("set").items() if each in sets]
-        if fact.removed and any(
-            set(cue.values) == set(fact.removed) for cue in place.passage.cues if cue.dimension == "layer"
-        ):
-            found.append(3)
+        listed = [cue for cue in place.cues("layer") if fact.removed and set(cue.values) == set(fact.removed)]
+        found += [1 + place.far(cue) for cue in listed]
     return min(found)
 
 

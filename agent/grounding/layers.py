@@ -38,8 +38,18 @@ def with_sets(passages: Sequence[Passage]) -> list[Passage]:
                 said = _said(Place(token, passage, passages))
                 if said in ("removed", "kept"):
                     sets.append(Cue("set", ((said, frozenset(token.layers)),), token.start, token.end))
-        found.append(passage._replace(cues=(*passage.cues, *sets)) if sets else passage)
+        cues = [_sized(cue, passage, passages) for cue in passage.cues]
+        found.append(passage._replace(cues=(*cues, *sets)))
     return found
+
+
+def _sized(cue: Cue, passage: Passage, passages: Sequence[Passage]) -> Cue:
+    """The cue; one for a number of layers that does not say whether they go or stay, by what stands above."""
+    if cue.dimension != "size" or len(cue.values) == 1:
+        return cue
+    above = [each.values[0] for i in passage.above for each in passages[i].cues if each.dimension == "say"]
+    said = next((each for each in above if each in ("removed", "kept")), "kept")
+    return cue._replace(values=((said, cue.values[0][1]),))
 
 
 def _of_layer_cell(passage: Passage, passages: Sequence[Passage]) -> Passage:

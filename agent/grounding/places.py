@@ -193,7 +193,7 @@ class Place:
             if behind and not _JOINED.fullmatch(self.passage.text[cue.end : behind.start]):
                 others += cue.values != behind.values
             behind = cue
-            yield 1 + others + self._far(cue), cue
+            yield 1 + others + self.far(cue), cue
 
     def _after(self, here: Sequence[Cue]) -> Iterator[tuple[int, Cue]]:
         others, ahead = 0, None
@@ -203,7 +203,7 @@ class Place:
             else:
                 if ahead and not _JOINED.fullmatch(self.passage.text[ahead.end : cue.start]):
                     others += cue.values != ahead.values
-                yield 2 + others + self._far(cue), cue
+                yield 2 + others + self.far(cue), cue
             ahead = cue
 
     def _direct(self, cue: Cue) -> bool:
@@ -211,7 +211,7 @@ class Place:
         gap = self.passage.text[body if cue.start < self.token.end else self.token.end : cue.start]
         return bool(_DIRECT.fullmatch(gap)) and not self._own_bracket(cue)
 
-    def _far(self, cue: Cue) -> int:
+    def far(self, cue: Cue) -> int:
         """Two for each number between, for the border of a clause, and for that of a bracket with numbers of its own."""
         first, last = sorted((cue.start, self.token.start))
         clauses = sum(first < start <= last for start, _ in self.passage.clauses)

@@ -210,7 +210,8 @@ def _size(token: Token, text: str, named: Sequence[Cue]) -> Cue:
     after = [cue for cue in said if token.end <= cue.start < token.end + 24]
     near = (before[-1:] or after[:1]) and str((before[-1:] or after[:1])[0].values[0])
     less = re.match(r"[ *]*(?:layers? )?(?:less|fewer)\b", text[token.end :])
-    return Cue("size", (("removed" if less else near or "kept", int(token.text)),), token.start, token.end)
+    saids = ["removed"] if less else [near] if near else ["kept", "removed"]
+    return Cue("size", tuple((each, int(token.text)) for each in saids), token.start, token.end)
 
 
 def _counts_layers(token: Token, text: str) -> bool:
