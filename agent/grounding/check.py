@@ -11,7 +11,7 @@ from math import inf
 from typing import NamedTuple
 
 from agent.grounding.amounts import Amount, factors
-from agent.grounding.derived import derived, one_respect
+from agent.grounding.derived import derived, is_enumerated, one_respect
 from agent.grounding.facts import ASIDE, Fact, Facts
 from agent.grounding.fitting import misfit, of_each_method, record_of
 from agent.grounding.layers import check_layers, with_sets, wrong_rankings
@@ -69,7 +69,7 @@ class Reading(NamedTuple):
 
 def check(answer: str, facts: Facts) -> Checked:
     """The numbers of the answer that are backed, each with its fact, and those that are not."""
-    passages = with_sets(read(answer, facts))
+    passages = with_sets(read(answer, facts), facts)
     places = [Place(token, passage, passages) for passage in passages for token in passage.tokens]
     readings = [_direct(place, facts) for place in places]
     readings = [_beside(each, readings, facts) for each in readings]
@@ -168,27 +168,25 @@ def _beside(reading: Reading, readings: Sequence[Reading], facts: Facts) -> Read
     """Once more, where a number beside it says which of the models that were considered is meant."""
     if not isinstance(reading.result, str):
         return reading
-    line = reading.place.passage.line
-    facts_beside = [fact for each in readings if each.place.passage.line == line for fact in each.best]
+    facts_beside = [fact for each in readings if _is_beside(each.place, reading.place) for fact in each.best]
     reading.place.known |= {record_of(fact) for fact in facts_beside if fact.subject in ASIDE}
     return _direct(reading.place, facts) if reading.place.known else reading
 
 
 def _against(reading: Reading, readings: Sequence[Reading], facts: Facts) -> Reading:
-    """Once more, where it stands against another number: the words for that one say nothing about this one."""
+    """Once more, where it stands against another number: it is of the same, but for one thing, and of that of another."""
     place = reading.place
     if not isinstance(reading.result, str) or place.token.kind != "quantity":
         return reading
+    fitting: list[tuple[float, str, Fact]] = []
     for other in readings:
-        token = place.token
         if other.place.passage is place.passage and len(other.best) == 1 and other.place.token in place.against:
-            known = other.best[0]
-            alone = place.without(known)
-            alone.known |= {record_of(fact) for fact in equal(token, facts) if one_respect(known, fact)}
-            again = _direct(alone, facts)
-            if len(again.best) == 1 and one_respect(known, again.best[0]):
-                return again._replace(place=place)
-    return reading
+            for fact in equal(place.token, facts):
+                if one_respect(other.best[0], fact):
+                    cost = misfit(place.set_against(other.best[0], fact), (fact,))
+                    fitting.append((cost, fact.path, fact))
+    cost, _, fact = min(fitting, key=lambda each: each[:2], default=(inf, "", None))
+    return Reading(place, _of_fact(fact), ((fact,),), cost, (fact,)) if fact and cost < inf else reading
 
 
 def _computed(reading: Reading, readings: Sequence[Reading], facts: Facts) -> Reading:
@@ -199,6 +197,8 @@ def _computed(reading: Reading, readings: Sequence[Reading], facts: Facts) -> Re
     if place.token.kind not in ("layers", "list"):
         beside = [each for each in readings if each is not reading and _is_beside(each.place, place)]
         stated = [each.best[0] for each in beside if len(each.best) == 1]
+        if is_enumerated(place):
+            return reading._replace(result=_of_text(None, "the answer"))
         if found := derived(place, facts, stated):
             value, behind = found[0]
             candidates = tuple(each for _, each in found)

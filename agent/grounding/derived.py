@@ -49,6 +49,8 @@ def derived(place: Place, facts: Facts, stated: Sequence[Fact]) -> list[Derived]
             found += [(value, pair) for value in values if _holds(amount, value, token.unit)]
     if place.says("each") and token.unit:
         found += [each for each in _of_each(place, facts) if amount.holds(each[0])]
+    if place.says("width") and token.unit in POINTS:
+        found += [each for each in _widths(beside) if amount.holds(each[0])]
     if place.says("recovered"):
         found += [(value, three) for value, three in _recovered(facts) if amount.holds(value)]
     if found or not told:
@@ -86,6 +88,13 @@ def _of_parts(place: Place, facts: Facts, stated: Sequence[Fact]) -> Iterator[De
 def _same(first: Fact, second: Fact) -> bool:
     about = [(each.run, each.name, each.value, each.layer, each.methods) for each in (first, second)]
     return about[0] == about[1]
+
+
+def _widths(stated: Sequence[Fact]) -> Iterator[Derived]:
+    """How wide an interval is, and how far it reaches on either side."""
+    for fact in stated:
+        if fact.name in SHARES and fact.low is not None and fact.high is not None:
+            yield from ((100 * (fact.high - fact.low) / n, (fact,)) for n in (1, 2))
 
 
 def _of_each(place: Place, facts: Facts) -> Iterator[Derived]:
@@ -193,6 +202,15 @@ def _pairs(place: Place, facts: Facts, meant: set[str]) -> Iterator[tuple[Fact, 
                 yield first, second
                 if first.layer is not None:
                     yield second, first
+
+
+def is_enumerated(place: Place) -> bool:
+    """Whether a small number is that of the things that are named behind it: 4 steps: a, b, c and d."""
+    counted = re.match(r"[^:：.;。；]{0,40}[:：]\s*(.+)", place.behind)
+    if not counted or place.token.unit or not place.token.text.isdigit():
+        return False
+    listed = re.sub(r"[(（][^)）]*[)）]", "", counted[1])
+    return len(re.split(r",\s*and\b|[,、，]|\band\b|[和与]", listed)) == int(place.token.text)
 
 
 def _alike(first: Fact, second: Fact) -> bool:

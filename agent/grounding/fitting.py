@@ -222,6 +222,8 @@ def _of_name(place: Place, fact: Fact) -> float:
         # a method or a layer says that it is a score
         near = [*place.named("layer").values(), *place.named("method").values()]
         own = min(own, named.get("loss", inf), *near, inf)
+    if fact.name == "texts":  # "when you send 16"
+        own = min([own, *place.named("texts").values()])
     if fact.of:  # a number of examples
         measured = {value for value in named if value in MEASURED}
         own = inf if measured and fact.of not in measured else own
@@ -310,7 +312,7 @@ def _pair(place: Place, first: Fact, second: Fact) -> Iterator[float]:
         named = place.named("layer")
         yield 0 if {first.layer, second.layer} <= set(named) else inf
         if unit in TIMES and (sides := _of_layers(place)):  # the one that the sentence is about, and the other
-            yield 0 if (first.layer, second.layer) == sides else inf
+            yield 0 if first.layer in sides[0] and second.layer in sides[1] else inf
         yield excess(place.named("method"), first.methods)
         return
     if first.methods != second.methods and first.subject not in ASIDE:
@@ -340,8 +342,8 @@ def _of_models(place: Place, first: Fact, second: Fact) -> Iterator[float]:
         yield 0 if "dense" in pair or place.says("healing") else inf
 
 
-def _of_layers(place: Place) -> tuple[int, int] | None:
+def _of_layers(place: Place) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
     """Of "layer 5 is 3.6 times as important as layer 0" the two, in this order."""
-    named = [cue for cue in place.passage.cues if cue.dimension == "layer"]
+    named = place.cues("layer")
     behind = [cue for cue in named if cue.start >= place.token.end]
-    return (named[0].values[0], behind[0].values[0]) if behind and behind[0] is not named[0] else None
+    return (named[0].values, behind[0].values) if behind and behind[0] is not named[0] else None

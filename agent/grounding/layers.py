@@ -1,14 +1,14 @@
 """Whether what an answer says of layers is so: which exist, go, stay, matter most, and in which order."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from agent.grounding.facts import ASIDE, Fact, Facts, Layers
 from agent.grounding.places import Place
 from agent.grounding.reading import Passage
 from agent.grounding.values import equal
-from agent.grounding.words import Cue
+from agent.grounding.words import Cue, pattern
 
 _COPULA = re.compile(
     r"\s*\**\s*层?\s*\**\s*(?:is|are|was|were|can|has been|have been|to|comes?|ranks?|是|被|可以|都|已|的)?\s*(?:be |the |all |both |by \w+ |also |that |已经|被)*(?:\([^)]*\) *|（[^）]*）)*",
@@ -28,8 +28,11 @@ class Where(NamedTuple):
     path: str
 
 
-def with_sets(passages: Sequence[Passage]) -> list[Passage]:
-    """The passages, each list of layers that go or stay a cue for the model without, or with, them."""
+def with_sets(passages: Sequence[Passage], facts: Facts) -> list[Passage]:
+    """The passages, each list of layers that go or stay a cue for the model without, or with, them.
+
+    "The next layer" and its like are cues for the layers of that rank.
+    """
     found = []
     for passage in (_of_layer_cell(each, passages) for each in passages):
         sets = []
@@ -39,14 +42,29 @@ def with_sets(passages: Sequence[Passage]) -> list[Passage]:
                 if said in ("removed", "kept"):
                     sets.append(Cue("set", ((said, frozenset(token.layers)),), token.start, token.end))
         cues = [_sized(cue, passage, passages) for cue in passage.cues]
+        cues = sorted([*cues, *_ranked(passage, facts)], key=lambda cue: cue.start)
         found.append(passage._replace(cues=(*cues, *sets)))
     return found
+
+
+def _ranked(passage: Passage, facts: Facts) -> Iterator[Cue]:
+    """Cues for the layers that are named by their rank: of the methods that the sentence names, or of any."""
+    methods = {value for cue in passage.cues if cue.dimension == "method" for value in cue.values}
+    orders = [each for each in facts.lists if each.what == "order"]
+    own = [each for each in orders if set(each.methods) & methods] or orders
+    for rank, name in ((0, "top_layer"), (1, "next_layer"), (-1, "last_layer")):
+        for match in pattern(name).finditer(passage.text):
+            layers = dict.fromkeys(each.layers[rank] for each in own if len(each.layers) > 1)
+            if layers:
+                yield Cue("layer", tuple(layers), match.start(), match.end())
 
 
 def _sized(cue: Cue, passage: Passage, passages: Sequence[Passage]) -> Cue:
     """The cue; one for a number of layers that does not say whether they go or stay, by what stands above."""
     if cue.dimension != "size" or len(cue.values) == 1:
         return cue
+    if any(each.dimension == "say" and each.values[0] == "removed" for each in passage.cues):
+        return cue  # either
     above = [each.values[0] for i in passage.above for each in passages[i].cues if each.dimension == "say"]
     said = next((each for each in above if each in ("removed", "kept")), "kept")
     return cue._replace(values=((said, cue.values[0][1]),))

@@ -68,7 +68,7 @@ _COUNTED = r"layers?|blocks?|removals?|deletions?|epochs?|passes|subsets|combina
 _WORDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(expression, re.IGNORECASE), unit)
     for expression, unit in (
-        (rf"\b(?!(?:one|single)\b(?! of))(?P<n>{_SPELT})(?= (?:(?!times|of|percent)\w+ )?(?:{_COUNTED})\b| (?:out )?of (?:the |its |all )?(?:{_SPELT}|\d+)\b)", ""),
+        (rf"\b(?!(?:one|single)\b(?! of))(?P<n>{_SPELT})(?= (?:(?:to|or|and) (?:{_SPELT}) )?(?:(?!times|of|percent)\w+ )?(?:{_COUNTED})\b| (?:out )?of (?:the |its |all )?(?:{_SPELT}|\d+)\b)", ""),
         (rf"\b(?:at|with) (?:only |just |all )?(?P<n>{_SPELT})(?=[,:.;)]|$)", ""),
         (r"(?<!第)(?P<n>[二两三四五六七八九十])(?=个?(?:层|轮))", ""),
         (rf"\b(?P<n>{_SPELT}|\d+)[- ](?:percentage )points?\b(?<!\d points)(?<!\d percentage points)", "points"),
@@ -78,6 +78,7 @@ _WORDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\b(?P<three>thrice|tripl(?:e|es|ed|ing)|three-?fold)\b", "times"),
         (r"(?<!and a )\bhal(?:f(?! an? )|ve|ves|ved|ving)\b|一半", "%"),
         (rf"\b(?P<n>an?|{_SPELT})[- ](?P<part>{'|'.join(_PARTS)})s?\b(?! (?:most|least|layer|epoch|place|method|time))", "%"),
+        (rf"\b(?P<n>one|{_SPELT}|\d{{1,2}}) (?:(?:test |of the )?(?:texts?|reviews?|examples?|samples?) )?(?:in (?:every )?(?P<m>{_SPELT}|\d{{1,3}})|out of (?:every )?(?P<ten>ten|10|100))\b(?! ?(?:%|\w*-?layers?|blocks?|epochs?|methods|runs|ms|seconds))(?!\.\d)", "%"),
         (r"(?P<part>[三四五六七八九十])分之(?P<n>[一二两三四五六七八九])", "%"),
     )
 )  # fmt: skip
@@ -104,6 +105,7 @@ _UNIT_BEFORE = re.compile(
 )
 _NO_NOUN = re.compile(r"\s*(?:[,;:)]|\.(?!\d)|$)")
 _OF_POINTS = re.compile(r" of (?:those|these|the|its|their) (?:[\w.]+ )?points\b", re.IGNORECASE)
+_REPEATED = re.compile(r"\b(?:measured|repeated|timed) $", re.IGNORECASE)
 _IT = re.compile(r"\b(?:rank|put|plac|consider|rat|giv)\w* (?P<it>it)\b", re.IGNORECASE)
 _HEDGES = (
     ("under", r"(?:\b(?:nearly|almost|(?:just )?under|(?:less|fewer|lower) than|below|at most|not quite|up to)|接近|将近|不到|不足|低于|近)"),
@@ -158,7 +160,7 @@ def tokens(text: str, cell: bool = False) -> Iterator[Token]:
         layers = [int(each) for each in re.findall(r"\d+", match[0])]
         if _EPOCHS.search(free[: match.start()]):
             free = _cut(free, match.start(), match.end())
-        elif len(layers) > 2 or cell or _AFTER_LIST_WORD.search(free[: match.start()]):
+        elif len(layers) > 2 or cell or _AFTER_LIST_WORD.search(free[: match.start()]) or _alone(free, match):
             yield Token("list", match.start(), match.end(), match[0], layers=tuple(layers))
             free = _cut(free, match.start(), match.end())
     ranges: list[Token] = []
@@ -174,12 +176,25 @@ def tokens(text: str, cell: bool = False) -> Iterator[Token]:
             ranges.append(Token("range", match.start("low"), match.end(), match[0], unit, match["low"], match["high"]))
     for each in ranges:
         free = _cut(free, each.start, each.end)
-    numbers = sorted([*_digits(free), *_words(free)], key=lambda token: token.start)
+    words = list(_words(free))
+    for each in words:
+        if each.unit == "%":  # nine in 10
+            free = _cut(free, each.start, each.end)
+    numbers = sorted([*_digits(free), *words], key=lambda token: token.start)
     if any(
         "point" in each.unit or each.unit in ("pp", "个百分点", "百分点") for each in numbers
     ):  # "3.5 points (88.0 → 84.5)"
         numbers = [each._replace(unit="%") if _is_percentage(each) else each for each in numbers]
     yield from _with_intervals(numbers, ranges, text)
+
+
+def _alone(text: str, match: re.Match[str]) -> bool:
+    """Whether a list is all that stands in a bracket: (1 and 4)."""
+    return text[match.start() - 1 : match.start()] in ("(", "（", "[") and text[match.end() : match.end() + 1] in (
+        ")",
+        "）",
+        "]",
+    )
 
 
 def _is_percentage(token: Token) -> bool:
@@ -199,6 +214,8 @@ def _digits(text: str) -> Iterator[Token]:
         if not unit and not shared and _NO_NOUN.match(text, match.end()):
             shared = _UNIT_BEFORE.search(text[max(0, match.start() - 60) : match.start()])
         unit = shared["unit"].lower() if shared else unit
+        if unit == "times" and _REPEATED.search(text[: match.start()]):
+            unit = ""
         unit = "points" if not unit and _OF_POINTS.match(text, match.end()) else unit
         end = match.end("unit") if match["unit"] else match.end("number")
         hedge = _hedge(text, match.start(), end)
@@ -232,6 +249,9 @@ def _words(text: str) -> Iterator[Token]:
 def _value(match: re.Match[str], unit: str) -> str:
     named = {name: (text or "").lower() for name, text in match.groupdict().items()}
     number = NAMED.get(named.get("n", ""), 1)
+    if many := named.get("m") or named.get("ten"):
+        first, whole = (int(each) if each.isdigit() else NAMED[each] for each in (named["n"], many))
+        return f"{100 * first / max(whole, 1):.4g}"
     if "three" in named:
         return "3"
     if part := named.get("part"):

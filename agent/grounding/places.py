@@ -80,10 +80,13 @@ class Place:
         numbers = [each for each in self.passage.tokens if each.kind == "quantity"]
         return _row(numbers, numbers.index(self.token), self.passage.text) if self.token in numbers else []
 
-    def without(self, fact: Fact) -> "Place":
-        """The same without the words for what the fact is about, of another number that measures the same."""
-        found = Place(self.token, _without(self.passage, fact), [_without(each, fact) for each in self.passages])
+    def set_against(self, other: Fact, fact: Fact) -> "Place":
+        """The same with only the words for that in which the fact differs from the other, which is that of a number beside it."""
+        found = Place(
+            self.token, _differing(self.passage, other, fact), [_differing(each, other, fact) for each in self.passages]
+        )
         found.measures = {fact.name: 0}
+        found.known = {(fact.run, fact.path.rpartition("]")[0])}
         return found
 
     def above(self) -> Iterator[tuple[int, Passage]]:
@@ -267,17 +270,32 @@ class Place:
         return single[row.index(self.token)]
 
 
-def _without(passage: Passage, fact: Fact) -> Passage:
+def _differing(passage: Passage, other: Fact, fact: Fact) -> Passage:
+    left = []
+    for cue in passage.cues:
+        of_other, of_fact = _about(other, cue.dimension), _about(fact, cue.dimension)
+        given = of_other == of_fact and cue.dimension not in ("run", "say")
+        if not given and not set(cue.values) & of_other:
+            left.append(cue)
+    return passage._replace(cues=tuple(left))
+
+
+def _about(fact: Fact, dimension: Dimension) -> set[Any]:
+    """The values of the dimension that are true of the fact."""
     gone = frozenset(fact.removed or ())
-    about: dict[str, set[Any]] = {
-        "subject": {fact.subject},
-        "layer": {fact.layer},
-        "method": set(fact.methods),
-        "size": {("removed", len(gone)), ("kept", fact.kept)},
-        "set": {("removed", gone)},
-    }
-    left = [cue for cue in passage.cues if not set(cue.values) & about.get(cue.dimension, set())]
-    return passage._replace(cues=tuple(cue for cue in left if cue.dimension not in ("split", "texts", "epoch")))
+    match dimension:
+        case "subject":
+            return {fact.subject}
+        case "layer":
+            return {fact.layer}
+        case "method":
+            return set(fact.methods)
+        case "size":
+            return {("removed", len(gone)), ("kept", fact.kept)}
+        case "set":
+            return {("removed", gone)}
+        case _:
+            return set()
 
 
 def _is_measured(token: Token) -> bool:
