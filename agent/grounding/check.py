@@ -168,7 +168,9 @@ def _beside(reading: Reading, readings: Sequence[Reading], facts: Facts) -> Read
     """Once more, where a number beside it says which of the models that were considered is meant."""
     if not isinstance(reading.result, str):
         return reading
-    facts_beside = [fact for each in readings if _is_beside(each.place, reading.place) for fact in each.best]
+    counts = any(cue.start == reading.place.token.start for cue in reading.place.cues("size"))  # of layers
+    near = _is_beside if counts else _in_line
+    facts_beside = [fact for each in readings if near(each.place, reading.place) for fact in each.best]
     reading.place.known |= {record_of(fact) for fact in facts_beside if fact.subject in ASIDE}
     return _direct(reading.place, facts) if reading.place.known else reading
 
@@ -183,10 +185,13 @@ def _against(reading: Reading, readings: Sequence[Reading], facts: Facts) -> Rea
         if other.place.passage is place.passage and len(other.best) == 1 and other.place.token in place.against:
             for fact in equal(place.token, facts):
                 if one_respect(other.best[0], fact):
-                    cost = misfit(place.set_against(other.best[0], fact), (fact,))
+                    alone = place.set_against(other.best[0], fact, other.place.token in place.row)
+                    cost = misfit(alone, (fact,))
                     fitting.append((cost, fact.path, fact))
-    cost, _, fact = min(fitting, key=lambda each: each[:2], default=(inf, "", None))
-    return Reading(place, _of_fact(fact), ((fact,),), cost, (fact,)) if fact and cost < inf else reading
+    if not fitting:
+        return reading
+    cost, _, best = min(fitting, key=lambda each: each[:2])
+    return Reading(place, _of_fact(best), ((best,),), cost, (best,)) if cost < inf else reading
 
 
 def _computed(reading: Reading, readings: Sequence[Reading], facts: Facts) -> Reading:
@@ -209,10 +214,14 @@ def _computed(reading: Reading, readings: Sequence[Reading], facts: Facts) -> Re
     return reading
 
 
+def _in_line(other: Place, place: Place) -> bool:
+    return other.passage.line == place.passage.line
+
+
 def _is_beside(other: Place, place: Place) -> bool:
     """In the same row, or in the paragraph, the list or the table that it follows."""
     if place.passage.cell:
-        return other.passage.line == place.passage.line
+        return _in_line(other, place)
     return 0 <= place.passage.paragraph - other.passage.paragraph <= 1
 
 

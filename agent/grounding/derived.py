@@ -9,7 +9,7 @@ from math import inf
 from agent.grounding.amounts import PERCENT, POINTS, TIMES, Amount, factors, physical
 from agent.grounding.completed import wholes
 from agent.grounding.facts import ASIDE, Fact, Facts
-from agent.grounding.fitting import by_model, counts_examples, misfit
+from agent.grounding.fitting import by_model, counts_examples, is_more, misfit
 from agent.grounding.places import Place
 from agent.grounding.words import pattern
 from tools.wording import SHARES
@@ -32,11 +32,10 @@ def derived(place: Place, facts: Facts, stated: Sequence[Fact]) -> list[Derived]
         stated: facts that stand beside the number; they need no further words.
     """
     token = place.token
-    if token.kind != "quantity" or token.low is not None:
+    if token.kind != "quantity" or token.low is not None or token.margin is not None:
         return []
     told = _may_be_computed(place)
-    start, end = place.clause
-    in_clause = told and (token.unit not in PERCENT or bool(pattern("compared").search(place.passage.text[start:end])))
+    in_clause = told and (token.unit not in PERCENT or place.clause_says("compared"))
     amount = Amount.written(token)
     faster = "speedup" in place.named("name")
     beside = [each for each in stated if not each.named or each.name in _COUNTED]
@@ -56,7 +55,10 @@ def derived(place: Place, facts: Facts, stated: Sequence[Fact]) -> list[Derived]
     if found or not told:
         return found
     costs: list[tuple[float, bool, int, float, tuple[Fact, ...]]] = []
+    by = {method for each in beside for method in each.methods} if not place.named("method") else set()
     for pair in _pairs(place, facts, set(place.measures)):
+        if by and pair[0].methods and pair[0].subject not in ASIDE and not by & set(pair[0].methods):
+            continue  # of another method than what stands beside it
         fitting = [value for value in _values(place, *pair, faster) if _holds(amount, value, token.unit)]
         if fitting and (cost := misfit(place, pair)) < inf:
             costs.append((cost, pair[0].run != pair[1].run, len(costs), fitting[0], pair))
@@ -66,7 +68,7 @@ def derived(place: Place, facts: Facts, stated: Sequence[Fact]) -> list[Derived]
 def _of_parts(place: Place, facts: Facts, stated: Sequence[Fact]) -> Iterator[Derived]:
     """What part something is of its whole, what several parts make together, and what the others make."""
     token = place.token
-    share = token.unit in PERCENT and place.says("share")
+    share = token.unit in PERCENT and place.says("share") and not is_more(place)
     if not (share or place.says("together") or place.says("rest")) or token.unit in POINTS | TIMES:
         return
     for whole, parts in wholes(facts.numbers):
@@ -79,7 +81,7 @@ def _of_parts(place: Place, facts: Facts, stated: Sequence[Fact]) -> Iterator[De
             if misfit(place, some[:1]) < inf or all(each in known for each in some):
                 value = sum(each.value for each in some)
                 if share:
-                    yield from ((100 * value / whole.value, some), (100 - 100 * value / whole.value, some))
+                    yield 100 * value / whole.value, some
                 elif len(some) > 1 or place.says("rest"):
                     scale = factors(token)[0]
                     yield from ((value * scale, some), ((whole.value - value) * scale, some))
@@ -129,7 +131,7 @@ def _may_be_computed(place: Place) -> bool:
         return True
     if not token.unit and any(each.unit in POINTS for each in place.passage.tokens):
         return True
-    if counts_examples(place) and (place.says("compared") or place.says("recovered")):
+    if counts_examples(place) and (place.clause_says("compared") or place.clause_says("recovered")):
         return True
     if not token.unit and len(token.text.strip("0").replace(",", "")) >= _TOLD:
         return True

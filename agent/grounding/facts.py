@@ -37,6 +37,13 @@ class Fact(Record):
     run: str | None = None
     path: str = ""
 
+    @property
+    def stage(self) -> str | None:
+        """What took the time."""
+        if self.name != "seconds":
+            return None
+        return "healing" if ".healing" in self.path else self.run.partition("-")[0] if self.run else "all"
+
 
 class Layers(Record):
     """A list of layers, or the rank of each."""

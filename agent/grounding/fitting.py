@@ -66,7 +66,7 @@ def _single(place: Place, fact: Fact) -> Iterator[float]:
     yield inf if cited and fact.run is not None and fact.run not in cited else 0
     yield _of_name(place, fact)
     if not fact.ratio and not fact.named and fact.name not in ("score", "max_logit_difference"):
-        yield inf if _DIFFERENCE.search(place.ahead) or _MORE.match(place.behind) else 0
+        yield inf if is_more(place) else 0
     if (
         fact.name in SHARES
         and not fact.ratio
@@ -88,6 +88,8 @@ def shared(place: Place, fact: Fact) -> Iterator[float]:
     if fact.methods and fact.subject not in ASIDE:
         yield _of_methods(place, fact)
     yield _of_layer(place, fact)
+    if stage := fact.stage:
+        yield _unless_spoken_for(place, "stage", place.named("stage").get(stage, inf))
     if fact.texts is not None and fact.name != "texts":
         yield excess(place.named("texts"), {"one" if fact.texts == 1 else "several"})
     if fact.epoch is not None and fact.name != "epoch":
@@ -143,6 +145,11 @@ def counts_examples(place: Place) -> bool:
     return token.text.isdigit() and not token.unit and bool({"examples", "right", "wrong"} & set(place.measures))
 
 
+def is_more(place: Place) -> bool:
+    """Whether the words right beside a number make it the difference of two."""
+    return bool(_DIFFERENCE.search(place.ahead) or _MORE.match(place.behind))
+
+
 def record_of(fact: Fact) -> tuple[str | None, str]:
     """The run, and the place in it of what a fact is one number of."""
     return fact.run, fact.path.rpartition("]")[0]
@@ -190,9 +197,9 @@ def _of_methods(place: Place, fact: Fact) -> float:
 
 def _of_layer(place: Place, fact: Fact) -> float:
     if fact.layer is None:
-        return 0
-    if fact.name == "parameters":
-        return 0
+        return 3 if fact.name == "parameters" and place.clause_says("each_layer") else 0
+    if fact.name == "parameters":  # all are of one size
+        return 0 if place.clause_says("each_layer") else 1
     named = place.named("layer")
     if pattern("rest").search(place.ahead[place.clause[0] :]):
         return inf if fact.layer in named else 0

@@ -80,11 +80,14 @@ class Place:
         numbers = [each for each in self.passage.tokens if each.kind == "quantity"]
         return _row(numbers, numbers.index(self.token), self.passage.text) if self.token in numbers else []
 
-    def set_against(self, other: Fact, fact: Fact) -> "Place":
-        """The same with only the words for that in which the fact differs from the other, which is that of a number beside it."""
-        found = Place(
-            self.token, _differing(self.passage, other, fact), [_differing(each, other, fact) for each in self.passages]
-        )
+    def set_against(self, other: Fact, fact: Fact, neutral: bool) -> "Place":
+        """The same with only the words for that in which the fact differs from the other, that of a number beside it.
+
+        Where two stand side by side (`neutral`), the words before them that are true of the other are said of it.
+        """
+        end = self.token.end if neutral else 0
+        own, *others = (_differing(each, other, fact, end) for each in (self.passage, *self.passages))
+        found = Place(self.token, own, others)
         found.measures = {fact.name: 0}
         found.known = {(fact.run, fact.path.rpartition("]")[0])}
         return found
@@ -112,6 +115,11 @@ class Place:
         """Whether the sentence, or a head of the cell, has words of that pattern."""
         heads = [each.text for _, each in self.above()] if self.passage.cell else []
         return any(pattern(name).search(text) for text in (self.passage.text, *heads))
+
+    def clause_says(self, name: str) -> bool:
+        """Whether its clause has words of that pattern."""
+        start, end = self.clause
+        return bool(pattern(name).search(self.passage.text[start:end]))
 
     def named(self, dimension: Dimension) -> dict[Any, int]:
         """Each value that is named in the dimension, with the distance of the nearest word for it."""
@@ -270,12 +278,12 @@ class Place:
         return single[row.index(self.token)]
 
 
-def _differing(passage: Passage, other: Fact, fact: Fact) -> Passage:
+def _differing(passage: Passage, other: Fact, fact: Fact, end: int) -> Passage:
     left = []
     for cue in passage.cues:
         of_other, of_fact = _about(other, cue.dimension), _about(fact, cue.dimension)
         given = of_other == of_fact and cue.dimension not in ("run", "say")
-        if not given and not set(cue.values) & of_other:
+        if not given and not (cue.start < end and set(cue.values) & of_other):
             left.append(cue)
     return passage._replace(cues=tuple(left))
 
