@@ -185,7 +185,7 @@ def _against(reading: Reading, readings: Sequence[Reading], facts: Facts) -> Rea
         if other.place.passage is place.passage and len(other.best) == 1 and other.place.token in place.against:
             for fact in equal(place.token, facts):
                 if one_respect(other.best[0], fact):
-                    alone = place.set_against(other.best[0], fact, other.place.token in place.row)
+                    alone = place.set_against(other.best[0], fact)
                     cost = misfit(alone, (fact,))
                     fitting.append((cost, fact.path, fact))
     if not fitting:

@@ -21,6 +21,8 @@ def completed(numbers: list[Fact], removed: dict[str | None, tuple[int, ...]]) -
             fact = fact.model_copy(update={"removed": removed.get(fact.run)})
         if fact.subject == "curve" and not fact.removed:  # the mean over random orders
             fact = fact.model_copy(update={"removed": None})
+        if fact.subject == "alternative" and fact.removed == ():
+            fact = fact.model_copy(update={"subject": "dense"})
         if fact.subject == "dense":
             fact = fact.model_copy(update={"removed": ()})
         if fact.removed is not None and fact.run in layers:

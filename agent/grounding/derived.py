@@ -73,7 +73,8 @@ def _of_parts(place: Place, facts: Facts, stated: Sequence[Fact]) -> Iterator[De
         return
     for whole, parts in wholes(facts.numbers):
         known = [each for each in parts if any(_same(each, other) for other in stated)]
-        sets = [tuple(known[:n]) for n in range(1, len(known) + 1)] + [(each,) for each in known[1:]]
+        together = range(1, 2 if share else len(known) + 1)
+        sets = [tuple(known[:n]) for n in together] + [(each,) for each in known[1:]]
         if whole.name in ("score", "parameters"):
             sets += [tuple(each for each in parts if each.layer in cue.values) for cue in place.cues("layer")]
             sets += [(parts[0],)] if parts[0].layer is None else []
@@ -125,8 +126,8 @@ def _may_be_computed(place: Place) -> bool:
     signed = token.unit in PERCENT and token.text[0] in "+-−"
     if token.unit in POINTS | TIMES or token.spelt or signed or place.passage.cell or place.says("recovered"):
         return True
-    if token.unit not in PERCENT and _WENT.search(place.ahead):
-        return False
+    if _WENT.search(place.ahead):
+        return token.unit in PERCENT and place.clause_says("change")
     if token.unit and token.unit not in PERCENT:
         return True
     if not token.unit and any(each.unit in POINTS for each in place.passage.tokens):
@@ -229,7 +230,9 @@ def one_respect(first: Fact, second: Fact) -> bool:
     if first.name == "score" and first.methods != second.methods:  # in different units
         return False
     differing = sum(getattr(first, each) != getattr(second, each) for each in respects)
-    return differing == 1 or (differing == 0 and (first.run != second.run or first.removed != second.removed))
+    return differing == 1 or (
+        differing == 0 and ((first.run, first.removed, first.epoch) != (second.run, second.removed, second.epoch))
+    )
 
 
 def _recovered(facts: Facts) -> Iterator[Derived]:

@@ -22,7 +22,7 @@ SPOKEN_FOR = 2
 LIMIT = 4  # words that are nearer by more than that are of something else
 UNNAMED = 6.5  # the distance of what is not named: nearer words are of something else only where no number is between
 _TELLING = 4  # so many digits are hardly those of something else by chance
-_ESSENTIAL = {"score", "max_logit_difference", "fidelity", "rank", "last_rank", "tau", "kendall_w",
+_ESSENTIAL = {"score", "error", "throughput", "max_logit_difference", "fidelity", "rank", "last_rank", "tau", "kendall_w",
               "steadiness"}  # fmt: skip
 _SIZES = {"latency_ms", "disk_mb", "peak_memory_mb"}
 _PERCENTAGES = {*SHARES, "error", "right", "score", "fidelity", "kendall_w"}
@@ -65,6 +65,8 @@ def _single(place: Place, fact: Fact) -> Iterator[float]:
     cited = place.cited
     yield inf if cited and fact.run is not None and fact.run not in cited else 0
     yield _of_name(place, fact)
+    if fact.value > 0 and (fact.low is None or fact.low > 0) and _is_negative(place.token):
+        yield inf
     if not fact.ratio and not fact.named and fact.name not in ("score", "max_logit_difference"):
         yield inf if is_more(place) else 0
     if (
@@ -128,10 +130,12 @@ def by_model(place: Place, fact: Fact) -> float:
         in_training = fact.split == "train" and "train" in place.named("split")
         if in_training or any("epochs" in cue.values or cue.dimension == "epoch" for each in near for cue in each.cues):
             found.append(3)
-    if fact.removed is not None:
+    considered = fact.subject in ("alternative", "curve") and bool(fact.methods)  # one of many of a size
+    if fact.removed is not None and not (considered and not set(fact.methods) & set(place.named("method"))):
         gone, kept = len(fact.removed), fact.kept
         found += [d for size, d in place.named("size").items() if size in (("removed", gone), ("kept", kept))]
-        total = frozenset(range(gone + (kept or 0)))
+    if fact.removed is not None:
+        total = frozenset(range(len(fact.removed) + (fact.kept or 0)))
         sets = (("removed", frozenset(fact.removed)), ("kept", total - set(fact.removed)))
         found += [d for each, d in place.named("set").items() if each in sets]
         listed = [cue for cue in place.cues("layer") if fact.removed and set(cue.values) == set(fact.removed)]
@@ -145,9 +149,14 @@ def counts_examples(place: Place) -> bool:
     return token.text.isdigit() and not token.unit and bool({"examples", "right", "wrong"} & set(place.measures))
 
 
+def _is_negative(token: Token) -> bool:
+    return token.text[0] in "-−" and token.kind == "quantity" and "." in token.text and not token.unit
+
+
 def is_more(place: Place) -> bool:
-    """Whether the words right beside a number make it the difference of two."""
-    return bool(_DIFFERENCE.search(place.ahead) or _MORE.match(place.behind))
+    """Whether its sign, or the words right beside it, make a number the difference of two."""
+    signed = place.token.unit in PERCENT and place.token.text[0] in "+-−"
+    return signed or bool(_DIFFERENCE.search(place.ahead) or _MORE.match(place.behind))
 
 
 def record_of(fact: Fact) -> tuple[str | None, str]:
@@ -189,6 +198,8 @@ def _of_methods(place: Place, fact: Fact) -> float:
             return inf
         return (sum(named[each] for each in fact.methods) - sum(distances)) / 2
     if not named:
+        if fact.name == "examples":
+            return inf
         return 0 if fact.name == "score" or fact.methods == ("consensus",) or fact.name not in _ESSENTIAL else inf
     if fact.layer is None and pattern("rest").search(place.ahead[place.clause[0] :]):
         return inf if fact.methods[0] in named else 0
@@ -234,7 +245,11 @@ def _of_name(place: Place, fact: Fact) -> float:
     if fact.of:  # a number of examples
         measured = {value for value in named if value in MEASURED}
         own = inf if measured and fact.of not in measured else own
-    essential = fact.name in _ESSENTIAL and not (fact.methods and fact.layer is None and "." in token.text)
+    of_method = bool(fact.methods) and fact.layer is None and fact.subject not in ASIDE
+    essential = fact.name in _ESSENTIAL and not (of_method and "." in token.text)
+    of_model = not fact.methods and fact.layer is None and "alternative" not in place.named("subject")
+    if own == inf and not token.unit and of_model and place.own_cues("method"):
+        return inf  # in a sentence on a method what else is measured has to be named
     if own == inf and not (essential or bare or (fact.named and few) or (physical(token) and set(named) & _SIZES)):
         own = UNNAMED
     if not named:

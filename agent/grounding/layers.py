@@ -51,7 +51,7 @@ def _ranked(passage: Passage, facts: Facts) -> Iterator[Cue]:
     """Cues for the layers that are named by their rank: of the methods that the sentence names, or of any."""
     methods = {value for cue in passage.cues if cue.dimension == "method" for value in cue.values}
     orders = [each for each in facts.lists if each.what == "order"]
-    own = [each for each in orders if set(each.methods) & methods] or orders
+    own = [each for each in orders if set(each.methods) & methods] or [each for each in orders if not each.methods]
     for rank, name in ((0, "top_layer"), (1, "next_layer"), (-1, "last_layer")):
         for match in pattern(name).finditer(passage.text):
             layers = dict.fromkeys(each.layers[rank] for each in own if len(each.layers) > 1)

@@ -34,6 +34,7 @@ _INSTEAD = re.compile(
     rf"{_AGAINST.pattern}|\s*(?:to|→|->|instead of|rather than|compared to|,? ?(?:up|down) from|而不是|到|降到|升到|降至)\s*",
     re.IGNORECASE,
 )
+_CHOSEN = re.compile(r"(?:instead of|rather than|compared to|from|而不是)\s*$", re.IGNORECASE)
 _SECONDS = {"s", "sec", "secs", "second", "seconds", "秒", *MINUTES}
 LAYERS = {"layers", "layers_removed", "layers_kept"}
 _OF_MANY = re.compile(
@@ -80,12 +81,15 @@ class Place:
         numbers = [each for each in self.passage.tokens if each.kind == "quantity"]
         return _row(numbers, numbers.index(self.token), self.passage.text) if self.token in numbers else []
 
-    def set_against(self, other: Fact, fact: Fact, neutral: bool) -> "Place":
+    def set_against(self, other: Fact, fact: Fact) -> "Place":
         """The same with only the words for that in which the fact differs from the other, that of a number beside it.
 
-        Where two stand side by side (`neutral`), the words before them that are true of the other are said of it.
+        Where two stand side by side, the words before them that are true of the other are said of it.
         """
-        end = self.token.end if neutral else 0
+        chosen = any(
+            _CHOSEN.search(self.passage.text[: each.start]) for each in self.against
+        )  # one instead of the other
+        end = 0 if chosen else self.token.end
         own, *others = (_differing(each, other, fact, end) for each in (self.passage, *self.passages))
         found = Place(self.token, own, others)
         found.measures = {fact.name: 0}
@@ -300,6 +304,8 @@ def _about(fact: Fact, dimension: Dimension) -> set[Any]:
             return set(fact.methods)
         case "size":
             return {("removed", len(gone)), ("kept", fact.kept)}
+        case "epoch":
+            return {fact.epoch}
         case "set":
             return {("removed", gone)}
         case _:

@@ -29,6 +29,8 @@ def equal(token: Token, facts: Facts) -> list[Fact]:
 
 def has_unit(token: Token, fact: Fact) -> bool:
     """Whether the fact can be written with the unit of the number."""
+    if fact.path.endswith(" - 1"):  # 78 % faster
+        return token.unit in PERCENT
     if token.unit in TIMES:
         return fact.ratio or fact.name == "ratio"
     if token.unit in PERCENT:
