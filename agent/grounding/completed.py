@@ -75,6 +75,7 @@ def wholes(numbers: Iterable[Fact]) -> Iterator[tuple[Fact, list[Fact]]]:
         if whole.name == "parameters" and (model := measured.get(("parameters",))):  # what is in no layer
             rest = {"value": model.value - whole.value, "path": f"{model.run} {model.path} - ({whole.path})"}
             yield model, [whole, whole.model_copy(update=rest)]
+            yield model, every
 
 
 def _sum(parts: list[Fact]) -> Fact:

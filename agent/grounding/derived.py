@@ -49,7 +49,7 @@ def derived(place: Place, facts: Facts, stated: Sequence[Fact]) -> list[Derived]
     if place.says("each") and token.unit:
         found += [each for each in _of_each(place, facts) if amount.holds(each[0])]
     if place.says("width") and token.unit in POINTS:
-        found += [each for each in _widths(beside) if amount.holds(each[0])]
+        found += [each for each in _widths(beside or facts.numbers) if amount.holds(each[0])]
     if place.says("recovered"):
         found += [(value, three) for value, three in _recovered(facts) if amount.holds(value)]
     if found or not told:
@@ -89,14 +89,14 @@ def _of_parts(place: Place, facts: Facts, stated: Sequence[Fact]) -> Iterator[De
 
 
 def _same(first: Fact, second: Fact) -> bool:
-    about = [(each.run, each.name, each.value, each.layer, each.methods) for each in (first, second)]
+    about = [(each.name, each.value, each.layer, each.methods, each.stage) for each in (first, second)]
     return about[0] == about[1]
 
 
 def _widths(stated: Sequence[Fact]) -> Iterator[Derived]:
     """How wide an interval is, and how far it reaches on either side."""
     for fact in stated:
-        if fact.name in SHARES and fact.low is not None and fact.high is not None:
+        if fact.name in SHARES and fact.subject not in ASIDE and fact.low is not None and fact.high is not None:
             yield from ((100 * (fact.high - fact.low) / n, (fact,)) for n in (1, 2))
 
 

@@ -121,7 +121,7 @@ def _unless_spoken_for(place: Place, dimension: Dimension, own: float) -> float:
 
 def by_model(place: Place, fact: Fact) -> float:
     """How far the nearest word for the model of a fact is: its name, its method, its number of layers, those it is without."""
-    found: list[float] = [place.named("subject").get(fact.subject, inf)]
+    found: list[float] = [0 if record_of(fact) in place.known else place.named("subject").get(fact.subject, inf)]
     if fact.subject == "alternative":
         found += [place.named("method").get(method, inf) for method in fact.methods]
     if fact.subject == "epoch":
@@ -240,6 +240,8 @@ def _of_name(place: Place, fact: Fact) -> float:
         # a method or a layer says that it is a score
         near = [*place.named("layer").values(), *place.named("method").values()]
         own = min(own, named.get("loss", inf), *near, inf)
+    if fact.name in ("samples", "calibration_examples"):
+        own = min(own, named.get("examples", inf))
     if fact.name == "texts":  # "when you send 16"
         own = min([own, *place.named("texts").values()])
     if fact.of:  # a number of examples

@@ -15,7 +15,7 @@ NAMED = {**_ENGLISH, **_CHINESE, **_ORDINALS}
 
 _D = r"[-+−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[-+]?\d+)?"
 _UNIT = (
-    r"%|percent(?:age)?(?: points?)?\b|points?\b|pp\b|个?百分点|k\b|thousand\b|M\b|million\b|G\b|billion\b|万|亿|×|x\b|times\b|-?fold\b"
+    r"%|percent(?:age)?(?: points?)?\b|points?\b|pp\b|pts?\b|个?百分点|k\b|thousand\b|M\b|million\b|G\b|billion\b|万|亿|×|x\b|times\b|-?fold\b"
     r"|倍|(?:ms|milliseconds?)\b|毫秒|(?:s|secs?|seconds?)\b|秒|(?:MB|megabytes?)\b|min(?:ute)?s?\b|分钟|(?:st|nd|rd|th)\b"
 )
 _TO = r" ?(?P<first>%|ms|MB|×|x)?(?: ?(?:to|and|–|—|-|~|～|,|，|;|至|到) ?)"
@@ -53,7 +53,7 @@ _LAYERS = re.compile(
 )
 _CHINESE_LAYERS = re.compile(
     rf"第\s*\**\s*(?P<list>{_INTS})(?P<to>\s*(?:–|-|至|到)\s*(?:第\s*)?\d{{1,3}})?\s*\**\s*层"
-    r"(?:(?:、|和|与|及)\s*第\s*\**\s*\d{1,3}\s*\**\s*层)*|层 ?(?P<one>\d{1,3}(?!\d|\.\d|%))(?P<none>)"
+    r"(?:(?:、|和|与|及)\s*第\s*\**\s*\d{1,3}\s*\**\s*层)*|(?<!每)层 ?(?P<one>\d{1,2}(?!\d|\.\d|%| ?[万亿]))(?P<none>)"
 )
 _BARE_LIST = re.compile(
     rf"(?<![\w.,])(?!\d{{1,3}}(?:,\d{{3}})+(?!\d))\d{{1,3}}(?:(?:{_JOIN}|\s*>\s*)\d{{1,3}})+{_NO_UNIT}"
@@ -69,7 +69,7 @@ _WORDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(expression, re.IGNORECASE), unit)
     for expression, unit in (
         (rf"\b(?!(?:one|single)\b(?! of))(?P<n>{_SPELT})(?= (?:(?:to|or|and) (?:{_SPELT}) )?(?:(?!times|of|percent)\w+ )?(?:{_COUNTED})\b| (?:out )?of (?:the |its |all )?(?:{_SPELT}|\d+)\b)", ""),
-        (rf"\b(?:at|with) (?:only |just |all )?(?P<n>{_SPELT})(?=[,:.;)]|$)", ""),
+        (rf"\b(?:at|with|than|to) (?:only |just |all )?(?P<n>{_SPELT})(?=[,:.;)]|$| (?:gone|left|removed|fewer|dropped)\b)", ""),
         (r"(?<!第)(?P<n>[二两三四五六七八九十])(?=个?(?:层|轮))", ""),
         (rf"\b(?P<n>{_SPELT}|\d+)[- ](?:percentage )points?\b(?<!\d points)(?<!\d percentage points)", "points"),
         (r"[一二两三四五六七八九]个百分点", "points"),
@@ -185,6 +185,7 @@ def tokens(text: str, cell: bool = False) -> Iterator[Token]:
         "point" in each.unit or each.unit in ("pp", "个百分点", "百分点") for each in numbers
     ):  # "3.5 points (88.0 → 84.5)"
         numbers = [each._replace(unit="%") if _is_percentage(each) else each for each in numbers]
+        numbers = list(_points(numbers))
     yield from _with_intervals(numbers, ranges, text)
 
 
@@ -195,6 +196,15 @@ def _alone(text: str, match: re.Match[str]) -> bool:
         "）",
         "]",
     )
+
+
+def _points(numbers: list[Token]) -> Iterator[Token]:
+    """Also those that have lost the word: "7.0 points, of which 5.3 came back"."""
+    told = False
+    for token in numbers:
+        bare = not token.unit and re.fullmatch(r"[1-9]\.\d", token.text)
+        yield token._replace(unit="points") if told and bare else token
+        told = told or token.unit in ("points", "percentage points", "个百分点")
 
 
 def _is_percentage(token: Token) -> bool:

@@ -353,7 +353,7 @@ def _can_govern(cue: Cue, token: Token, text: str) -> bool:
     if unit := physical(token):
         return bool(names & _WITH_UNIT[unit])
     if token.unit in PERCENT and "layers" in names:  # a share of them
-        return bool(re.match(r" ?(?:of|的)", text[token.end :]))
+        return bool(re.match(r" ?(?:of|的|fewer|less)", text[token.end :]))
     if (token.unit or "." in token.text) and token.unit not in ORDINAL:
         return not names <= (COUNTS if token.unit in PERCENT else COUNTS | {"layers", "layers_removed", "layers_kept"})
     return True

@@ -29,6 +29,7 @@ _CLAUSE = re.compile(r"[;；，]|,(?!\d)|\s(?:while|whereas|but)\s|。|(?<=[\d%)
 _INTERVALS = re.compile(r"\bCI\b|interval|\brange\b|±|区间", re.IGNORECASE)
 _LAYER_HEAD = re.compile(r"[\s*]*(?:layer(?: index| number| #)?|层|层号|层索引)[\s*]*", re.IGNORECASE)
 _LABEL = re.compile(r"\s*(?:[-*•] )?\**\d{1,2}\**\s*[:：=]")
+_PAIR = re.compile(r"(?<![\w.])\d{1,2}(?= ?[(（:：=] ?[-−]?\d+\.\d+(?! ?[%x×]))")
 _ON_LAYERS = re.compile(r"\blayers?\b|层", re.IGNORECASE)
 _ITEM = re.compile(
     r"\s*(?:and |or |和)?[-+−]?\d+(?:\.\d+)?(?!\.?\d) ?(?:%|ms|MB|nats|x|×)?\s*(?:[,;.，；。]|$|\band\b)"
@@ -36,7 +37,9 @@ _ITEM = re.compile(
 _LAYER_NOUN = re.compile(
     r"[ *-]*(?:transformer |encoder )?(?:layers?|blocks?|removals?|deletions?)\b|\**个?层", re.IGNORECASE
 )
-_ELLIPTIC = re.compile(r"\b(?:at|with) (?:only |just |all )?$", re.IGNORECASE)  # "at six layers ...; at five, ..."
+_ELLIPTIC = re.compile(
+    r"\b(?:at|with|than|to) (?:only |just |all )?$", re.IGNORECASE
+)  # "at six layers ...; at five, ..."
 
 
 class Passage(NamedTuple):
@@ -180,7 +183,7 @@ def _passage(text: str, cell: bool, methods: tuple[str, ...], names: tuple[str, 
     named = cues(text, methods, names)
     blank = RUN_ID.sub(lambda match: " " * len(match[0]), text)
     blank = _NAMES.sub(lambda match: " " * len(match[0]) if re.search(r"\d", match[0]) else match[0], blank)
-    found = sorted(tokens(blank, cell), key=lambda token: token.start)
+    found = sorted(_with_labels(tokens(blank, cell), blank), key=lambda token: token.start)
     named += [Cue("layer", token.layers, token.start, token.end) for token in found if token.kind == "layers"]
     counted = any(_LAYER_NOUN.match(blank, token.end) for token in found if token.kind == "quantity")
     found = [token for token in found if counted or not _is_elliptic(token, blank)]
@@ -193,6 +196,15 @@ def _passage(text: str, cell: bool, methods: tuple[str, ...], names: tuple[str, 
     clauses = tuple(pairwise(edges))
     found = [token for token in found if not _idiom(token, clauses, named)]
     return Passage(blank, 0, tuple(found), tuple(sorted(named, key=lambda cue: cue.start)), clauses, (), cell)
+
+
+def _with_labels(found: Iterable[Token], text: str) -> Iterator[Token]:
+    """The tokens, the first of each of several pairs a layer: 5 (0.268), 0 (0.075)."""
+    labels = [match.start() for match in _PAIR.finditer(text)]
+    for token in found:
+        if len(labels) > 1 and token.start in labels and not token.unit:
+            token = token._replace(kind="layers", layers=(int(token.text),))
+        yield token
 
 
 def _idiom(token: Token, clauses: Iterable[tuple[int, int]], named: Iterable[Cue]) -> bool:
@@ -210,6 +222,8 @@ def _size(token: Token, text: str, named: Sequence[Cue]) -> Cue:
     after = [cue for cue in said if token.end <= cue.start < token.end + 24]
     near = (before[-1:] or after[:1]) and str((before[-1:] or after[:1])[0].values[0])
     less = re.match(r"[ *]*(?:layers? )?(?:less|fewer)\b", text[token.end :])
+    if near == "removed" and re.search(r"\bto[ *]*$", text[: token.start]):  # dropping to two layers
+        near = "kept"
     saids = ["removed"] if less else [near] if near else ["kept", "removed"]
     return Cue("size", tuple((each, int(token.text)) for each in saids), token.start, token.end)
 
