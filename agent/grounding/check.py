@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from agent.grounding.amounts import Amount, factors
 from agent.grounding.derived import derived, is_enumerated, one_respect
+from agent.grounding.directions import against_direction
 from agent.grounding.facts import ASIDE, Fact, Facts
 from agent.grounding.fitting import misfit, of_each_method, record_of
 from agent.grounding.layers import check_layers, with_sets, wrong_rankings
@@ -28,6 +29,7 @@ _TO = re.compile(r"\s*(?:to|–|-|—|~|至|到|and)\s*")
 _NOWHERE = "no result holds it"
 _ELSEWHERE = "the results hold it, but not of what it is said of here"
 _EXCHANGED = "it would fit what another number is said of, and that one would fit here"
+_BACKWARDS = "the two numbers go the other way than the words say"
 
 
 class Verified(Record):
@@ -75,13 +77,16 @@ def check(answer: str, facts: Facts) -> Checked:
     readings = [_beside(each, readings, facts) for each in readings]
     readings = [_against(each, readings, facts) for each in readings]
     readings = [_computed(each, readings, facts) for each in readings]
+    readings = [_beside(each, readings, facts) if _is_cue(each.place) else each for each in readings]
     rankings = wrong_rankings(passages, facts)
     exchanged = _exchanged(readings)
+    backwards = {passage.start: list(against_direction(passage)) for passage in passages}
     verified: list[Verified] = []
     unsupported: list[Unsupported] = []
     for i, each in enumerate(readings):
         token, passage = each.place.token, each.place.passage
         result = _EXCHANGED if i in exchanged else each.result
+        result = _BACKWARDS if token in backwards[passage.start] else result
         result = rankings.get(passage.start, result) if token is passage.tokens[0] else result
         start, end = passage.start + token.start, passage.start + token.end
         if isinstance(result, str):
@@ -202,7 +207,7 @@ def _computed(reading: Reading, readings: Sequence[Reading], facts: Facts) -> Re
     if place.token.kind not in ("layers", "list"):
         beside = [each for each in readings if each is not reading and _is_beside(each.place, place)]
         stated = [each.best[0] for each in beside if len(each.best) == 1]
-        if is_enumerated(place):
+        if is_enumerated(place, facts):
             return reading._replace(result=_of_text(None, "the answer"))
         if found := derived(place, facts, stated):
             value, behind = found[0]

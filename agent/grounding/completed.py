@@ -60,7 +60,7 @@ def wholes(numbers: Iterable[Fact]) -> Iterator[tuple[Fact, list[Fact]]]:
             parts[("seconds",)][fact.run] = measured[("seconds", fact.run)] = fact
         elif fact.name == "seconds" and not fact.unit and fact.run:
             parts[("seconds", fact.run)][fact.path] = fact
-        elif fact.name == "examples" and fact.path.startswith(("splits.", "examples.")):
+        elif fact.name == "examples" and fact.split and fact.path.startswith(("splits.", "examples.")):
             parts[("examples", fact.run)].setdefault(fact.split, fact)
         elif fact.name == "parameters" and fact.layer is not None:
             parts[("parameters", fact.run)][fact.layer] = fact

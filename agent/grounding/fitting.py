@@ -24,6 +24,7 @@ UNNAMED = 6.5  # the distance of what is not named: nearer words are of somethin
 _TELLING = 4  # so many digits are hardly those of something else by chance
 _ESSENTIAL = {"score", "error", "throughput", "max_logit_difference", "fidelity", "rank", "last_rank", "tau", "kendall_w",
               "steadiness"}  # fmt: skip
+_OF_MODEL = {*SHARES, "error", "loss", "perplexity"}
 _SIZES = {"latency_ms", "disk_mb", "peak_memory_mb"}
 _PERCENTAGES = {*SHARES, "error", "right", "score", "fidelity", "kendall_w"}
 _DIFFERENCE = re.compile(
@@ -208,6 +209,8 @@ def _of_methods(place: Place, fact: Fact) -> float:
 
 def _of_layer(place: Place, fact: Fact) -> float:
     if fact.layer is None:
+        if fact.name in _OF_MODEL and place.head("layer") and not place.cues("say") and not fact.removed:
+            return inf  # "layer 5: 0.49" is no loss of the model
         return 3 if fact.name == "parameters" and place.clause_says("each_layer") else 0
     if fact.name == "parameters":  # all are of one size
         return 0 if place.clause_says("each_layer") else 1
@@ -215,7 +218,7 @@ def _of_layer(place: Place, fact: Fact) -> float:
     if pattern("rest").search(place.ahead[place.clause[0] :]):
         return inf if fact.layer in named else 0
     if not named:
-        told = len(re.sub(r"\D", "", place.token.text).lstrip("0")) > 2  # "the last one has 0.498"
+        told = len(re.sub(r"\D", "", place.token.text).lstrip("0")) > 2 or place.given  # "the last one has 0.498"
         return inf if fact.name in ("rank", "last_rank") or (fact.name == "score" and not told) else 0
     return _unless_spoken_for(place, "layer", named.get(fact.layer, inf))
 
@@ -249,6 +252,14 @@ def _of_name(place: Place, fact: Fact) -> float:
         own = inf if measured and fact.of not in measured else own
     of_method = bool(fact.methods) and fact.layer is None and fact.subject not in ASIDE
     essential = fact.name in _ESSENTIAL and not (of_method and "." in token.text)
+    if (
+        fact.name in _OF_MODEL
+        and not fact.methods
+        and place.head("method")
+        and own > 1
+        and "dense" not in place.named("subject")
+    ):
+        return inf  # "SHAP: 0.74" is no accuracy of the model
     of_model = not fact.methods and fact.layer is None and "alternative" not in place.named("subject")
     if own == inf and not token.unit and of_model and place.own_cues("method"):
         return inf  # in a sentence on a method what else is measured has to be named
@@ -363,7 +374,7 @@ def _of_models(place: Place, first: Fact, second: Fact) -> Iterator[float]:
         yield 0 if small & pair else inf
         yield 1 if len(pair - {"dense"} - small) else 0
     elif not pair & set(ASIDE):
-        yield 0 if "dense" in pair or place.says("healing") else inf
+        yield 0 if "dense" in pair or place.says("healing") or place.says("recovered") else inf
 
 
 def _of_layers(place: Place) -> tuple[tuple[int, ...], tuple[int, ...]] | None:

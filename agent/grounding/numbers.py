@@ -68,7 +68,7 @@ _COUNTED = r"layers?|blocks?|removals?|deletions?|epochs?|passes|subsets|combina
 _WORDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(expression, re.IGNORECASE), unit)
     for expression, unit in (
-        (rf"\b(?!(?:one|single)\b(?! of))(?P<n>{_SPELT})(?= (?:(?:to|or|and) (?:{_SPELT}) )?(?:(?!times|of|percent)\w+ )?(?:{_COUNTED})\b| (?:out )?of (?:the |its |all )?(?:{_SPELT}|\d+)\b)", ""),
+        (rf"\b(?!(?:one|single)\b(?! of))(?P<n>{_SPELT})(?=[ -](?:(?:to|or|and) (?:{_SPELT}) )?(?:(?!times|of|percent)\w+ )?(?:{_COUNTED})\b| (?:out )?of (?:the |its |all )?(?:{_SPELT}|\d+)\b)", ""),
         (rf"\b(?:at|with|than|to) (?:only |just |all )?(?P<n>{_SPELT})(?=[,:.;)]|$| (?:gone|left|removed|fewer|dropped)\b)", ""),
         (r"(?<!第)(?P<n>[二两三四五六七八九十])(?=个?(?:层|轮))", ""),
         (rf"\b(?P<n>{_SPELT}|\d+)[- ](?:percentage )points?\b(?<!\d points)(?<!\d percentage points)", "points"),
