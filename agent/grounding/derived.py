@@ -211,11 +211,11 @@ def is_enumerated(place: Place, facts: Facts) -> bool:
     """Whether a small number is that of the things that are named behind it: 4 steps: a, b, c and d; or of some methods."""
     if re.match(r" of (?:the |all )?\w+ (?:importance )?methods\b", place.behind) and place.token.text.isdigit():
         return any(fact.name == "methods" and int(place.token.text) <= fact.value for fact in facts.numbers)
-    counted = re.match(r"[^:：.;。；]{0,40}[:：]\s*(.+)", place.behind)
+    counted = re.match(r"[^:：.;。；\d(（]{0,40}[:：]\s*(.+)", place.behind)
     if not counted or place.token.unit or not place.token.text.isdigit():
         return False
     listed = re.sub(r"[(（][^)）]*[)）]", "", counted[1])
-    return len(re.split(r",\s*and\b|[,、，]|\band\b|[和与]", listed)) == int(place.token.text)
+    return len(re.split(r",\s*and\b|[,、，]|\band\b|[和与]", listed)) == int(place.token.text) > 1
 
 
 def _alike(first: Fact, second: Fact) -> bool:

@@ -98,8 +98,8 @@ def shared(place: Place, fact: Fact) -> Iterator[float]:
     if fact.epoch is not None and fact.name != "epoch":
         yield _unless_spoken_for(place, "epoch", place.named("epoch").get(fact.epoch, inf))
     if fact.removed and fact.subject != "dense":
-        yield _unless_spoken_for(place, "size", by_model(place, fact))
-        yield _unless_spoken_for(place, "set", by_model(place, fact))
+        yield _unless_spoken_for(place, "size", by_model(place, fact, specific=True))
+        yield _unless_spoken_for(place, "set", by_model(place, fact, specific=True))
 
 
 def excess(named: dict[Any, int], values: Iterable[Any] = (), own: float = inf) -> float:
@@ -120,9 +120,14 @@ def _unless_spoken_for(place: Place, dimension: Dimension, own: float) -> float:
     return max(own - min(named.values()), 0)
 
 
-def by_model(place: Place, fact: Fact) -> float:
-    """How far the nearest word for the model of a fact is: its name, its method, its number of layers, those it is without."""
+def by_model(place: Place, fact: Fact, specific: bool = False) -> float:
+    """How far the nearest word for the model of a fact is: its name, its method, its number of layers, those it is without.
+
+    A `specific` one tells it from the others that were considered.
+    """
     found: list[float] = [0 if record_of(fact) in place.known else place.named("subject").get(fact.subject, inf)]
+    if specific and fact.subject == "alternative":
+        found = [inf]
     if fact.subject == "alternative":
         found += [place.named("method").get(method, inf) for method in fact.methods]
     if fact.subject == "epoch":
@@ -174,6 +179,8 @@ def _of_subject(place: Place, fact: Fact) -> float:
             own += 4 * any(fact.subject not in values for values in place.soft())
         else:
             own = by_model(place, fact)
+        if fact.methods and (head := place.head("method")) and not set(fact.methods) & set(head):
+            return inf
         other = 3 * bool(place.own("subject") - set(ASIDE) - {fact.subject})  # "the original has 88.0 %"
         return inf if own == inf else min(max(own - 1, 0) / 2 + other, LIMIT)
     if fact.subject in (None, "model") or fact.name == "texts":
@@ -255,7 +262,7 @@ def _of_name(place: Place, fact: Fact) -> float:
     if (
         fact.name in _OF_MODEL
         and not fact.methods
-        and place.head("method")
+        and set(place.head("method")) - {"search"}
         and own > 1
         and "dense" not in place.named("subject")
     ):

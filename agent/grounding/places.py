@@ -14,6 +14,7 @@ from agent.grounding.amounts import MINUTES, ORDINAL, PERCENT, physical
 from agent.grounding.facts import Fact
 from agent.grounding.numbers import Token
 from agent.grounding.reading import Passage
+from agent.grounding.rows import CHOSEN, INSTEAD, JOINED, differing, enumerated, row_of
 from agent.grounding.words import Cue, Dimension, pattern
 
 ABOVE = 8  # the distance of what stands above a sentence; in it words are nearer
@@ -25,17 +26,11 @@ _DIRECT = re.compile(
 _WITH_UNIT = {"ms": {"latency_ms"}, "MB": {"disk_mb", "peak_memory_mb", "parameters"}}
 COUNTS = {"examples", "epochs", "epoch", "best_epoch", "evaluations", "seed", "cores", "rank", "methods", "texts",
           "batch_size", "max_tokens"}  # fmt: skip
-_JOINED = re.compile(
-    r"\s*\**\s*(?:,|and|or|&|\+|/|、|，|和|与|及|vs\.?|versus|,\s*and)\s*\**\s*(?:by |the |layers? |第\s*)?",
+_LABELLED = re.compile(
+    r"[ *]*(?:(?:first|second|third|next|last) )?[:：=(（—–]?[ *]*(?:all )?(?:at|with|has|gets|got|reach(?:es|ed)?|为|是)?[ *]*",
     re.IGNORECASE,
 )
-_AGAINST = re.compile(rf"(?: ?nats)?(?:{_JOINED.pattern}|\s*(?:against|compared with|对比?)\s*)", re.IGNORECASE)
-_INSTEAD = re.compile(
-    rf"(?:{_AGAINST.pattern}|\s*(?:to|→|->|instead of|rather than|compared to|,? ?(?:up|down) from|而不是|到|降到|升到|降至)\s*)(?:(?:about|around|roughly|at most|at least|only|just|约|至多)\s*)?",
-    re.IGNORECASE,
-)
-_CHOSEN = re.compile(r"(?:instead of|rather than|compared to|from|而不是)\s*$", re.IGNORECASE)
-_LABELLED = re.compile(r"[ *]*[:：=(（—–][ *]*")
+_FOR = re.compile(r"(?: ?nats)? (?:for|of|in|at) (?:the )?(?:layers? )?", re.IGNORECASE)
 _SECONDS = {"s", "sec", "secs", "second", "seconds", "秒", *MINUTES}
 LAYERS = {"layers", "layers_removed", "layers_kept"}
 _OF_MANY = re.compile(
@@ -75,22 +70,22 @@ class Place:
     def against(self) -> list[Token]:
         """The numbers that it is set against: 88.1 % vs 89.9 %, 59 ms instead of 103."""
         numbers = [each for each in self.passage.tokens if each.kind == "quantity"]
-        return _row(numbers, numbers.index(self.token), self.passage.text, _INSTEAD) if self.token in numbers else []
+        return row_of(numbers, numbers.index(self.token), self.passage.text, INSTEAD) if self.token in numbers else []
 
     @cached_property
     def row(self) -> list[Token]:
         """The numbers that it is enumerated with, or set against: 88.1 vs 89.9."""
         numbers = [each for each in self.passage.tokens if each.kind == "quantity"]
-        return _row(numbers, numbers.index(self.token), self.passage.text) if self.token in numbers else []
+        return row_of(numbers, numbers.index(self.token), self.passage.text) if self.token in numbers else []
 
     def set_against(self, other: Fact, fact: Fact) -> "Place":
         """The same with only the words for that in which the fact differs from the other, that of a number beside it.
 
         Where two stand side by side, the words before them that are true of the other are said of it.
         """
-        chosen = any(_CHOSEN.search(self.passage.text[: each.start]) for each in self.against[1:])
+        chosen = any(CHOSEN.search(self.passage.text[: each.start]) for each in self.against[1:])
         end = 0 if chosen else self.token.end
-        own, *others = (_differing(each, other, fact, end) for each in (self.passage, *self.passages))
+        own, *others = (differing(each, other, fact, end) for each in (self.passage, *self.passages))
         labels = [cue for cue in self.passage.cues if self._labels_row(cue) and cue not in own.cues]
         own = own._replace(cues=(*labels, *own.cues))
         found = Place(self.token, own, others)
@@ -144,7 +139,7 @@ class Place:
         """What stands right before the number, as its label: SHAP: 0.74, layer 5 (0.498)."""
         before = [cue for cue in self.cues(dimension) if cue.end <= self.token.start]
         if before and _LABELLED.fullmatch(self.passage.text[before[-1].end : self.token.start]):
-            return before[-1].values
+            return tuple(value for cue in enumerated(before, self.passage.text) for value in cue.values)
         return ()
 
     def own(self, dimension: Dimension) -> set[Any]:
@@ -194,10 +189,10 @@ class Place:
         here = [cue for cue in self.cues("method") if not self._taken(cue)]
         before = [cue for cue in here if cue.end <= self.token.start]
         after = [cue for cue in here if cue.start >= self.token.end]
-        groups = [_enumerated(before, self.passage.text)] if before else []
+        groups = [enumerated(before, self.passage.text)] if before else []
         if after:
             first = [
-                cue for cue in after if _enumerated(after[: after.index(cue) + 1], self.passage.text)[0] is after[0]
+                cue for cue in after if enumerated(after[: after.index(cue) + 1], self.passage.text)[0] is after[0]
             ]
             groups.append(first)
         return [tuple(dict.fromkeys(value for cue in group for value in cue.values)) for group in groups]
@@ -226,7 +221,7 @@ class Place:
     def _before(self, here: Sequence[Cue]) -> Iterator[tuple[int, Cue]]:
         others, behind = 0, None
         for cue in reversed([cue for cue in here if cue.end <= self.token.start]):
-            if behind and not _JOINED.fullmatch(self.passage.text[cue.end : behind.start]):
+            if behind and not JOINED.fullmatch(self.passage.text[cue.end : behind.start]):
                 others += cue.values != behind.values
             behind = cue
             yield 1 + others + self.far(cue), cue
@@ -237,10 +232,18 @@ class Place:
             if ahead is None and self._direct(cue):
                 yield 0, cue
             else:
-                if ahead and not _JOINED.fullmatch(self.passage.text[ahead.end : cue.start]):
+                if ahead and not JOINED.fullmatch(self.passage.text[ahead.end : cue.start]):
                     others += cue.values != ahead.values
-                yield 2 + others + self.far(cue), cue
+                yield 2 + others + self.far(cue) + 4 * self._of_next(cue), cue
             ahead = cue
+
+    def _of_next(self, cue: Cue) -> bool:
+        """Whether the word stands in a later clause, before a number of that one: 1.78 in batches; for one text 1.40."""
+        start = max((a for a, _ in self.passage.clauses if a <= cue.start), default=0)
+        end = min((b for _, b in self.passage.clauses if cue.start < b), default=0)
+        return start > self.token.start and any(
+            each.kind in _NUMBERS and cue.end <= each.start < end for each in self.passage.tokens
+        )
 
     def _direct(self, cue: Cue) -> bool:
         body = self.token.body or self.token.end
@@ -273,7 +276,7 @@ class Place:
         row = self.row
         for _, passage in self.above():
             cues = [cue for cue in passage.cues if cue.dimension == dimension]
-            if len(cues) == len(row) > 1 and len(_enumerated(cues, passage.text)) == len(row):
+            if len(cues) == len(row) > 1 and len(enumerated(cues, passage.text)) == len(row):
                 return cues[row.index(self.token)].values
         return ()
 
@@ -281,12 +284,15 @@ class Place:
         """The first of two names for the first of two numbers, and so on: "Fisher and SHAP reach 0.61 and 0.91"."""
         numbers = [each for each in self.passage.tokens if each.kind == "quantity"]
         before = [cue for cue in cues if cue.end <= self.token.start]
-        if self.token not in numbers or not before:
-            return ()
         text = self.passage.text
         row = self.row
+        behind = [cue for cue in cues if row and cue.start >= row[-1].end]
+        if behind and len(behind[0].values) == len(row) > 1 and _FOR.fullmatch(text[row[-1].end : behind[0].start]):
+            return behind[0].values[row.index(self.token) :][:1]  # 22.7, 21.9 and 15.2 for layers 0 to 2
+        if self.token not in numbers or not before:
+            return ()
         ahead = text[: row[0].start]
-        among = _enumerated(before, text)
+        among = enumerated(before, text)
         if re.search(r"[:：]\s*\**$", ahead):  # "A is more than B: 3 against 2"
             among = before
         if re.search(r"[(（]\s*\**$", ahead) and cues[0].dimension in (
@@ -303,63 +309,9 @@ class Place:
         return single[row.index(self.token)]
 
 
-def _differing(passage: Passage, other: Fact, fact: Fact, end: int) -> Passage:
-    left = []
-    for cue in passage.cues:
-        of_other, of_fact = _about(other, cue.dimension), _about(fact, cue.dimension)
-        given = of_other == of_fact and cue.dimension not in ("run", "say")
-        if not given and not (cue.start < end and set(cue.values) & of_other):
-            left.append(cue)
-    return passage._replace(cues=tuple(left))
-
-
-def _about(fact: Fact, dimension: Dimension) -> set[Any]:
-    """The values of the dimension that are true of the fact."""
-    gone = frozenset(fact.removed or ())
-    match dimension:
-        case "subject":
-            return {fact.subject}
-        case "layer":
-            return {fact.layer}
-        case "method":
-            return set(fact.methods)
-        case "size":
-            return {("removed", len(gone)), ("kept", fact.kept)}
-        case "epoch":
-            return {fact.epoch}
-        case "set":
-            return {("removed", gone)}
-        case _:
-            return set()
-
-
 def _is_measured(token: Token) -> bool:
     is_rank = token.unit in ORDINAL or token.unit == "last"
     return token.kind in _NUMBERS and not is_rank and bool(token.unit or "." in token.text)
-
-
-def _enumerated(cues: Sequence[Cue], text: str) -> list[Cue]:
-    """The last of the words with those that it is enumerated with."""
-    group = [cues[-1]]
-    for cue in reversed(cues[:-1]):
-        if not _JOINED.fullmatch(text[cue.end : group[0].start]):
-            break
-        group.insert(0, cue)
-    return group
-
-
-def _row(numbers: list[Token], position: int, text: str, joint: re.Pattern[str] = _AGAINST) -> list[Token]:
-    """The numbers that stand in a row with one of them."""
-    row = [numbers[position]]
-    for other in reversed(numbers[:position]):
-        if not joint.fullmatch(text[other.end : row[0].start]):
-            break
-        row.insert(0, other)
-    for other in numbers[position + 1 :]:
-        if not joint.fullmatch(text[row[-1].end : other.start]):
-            break
-        row.append(other)
-    return row
 
 
 def _can_govern(cue: Cue, token: Token, text: str) -> bool:
