@@ -15,7 +15,7 @@ POINTS = {"points", "point", "pp", "pts", "pt", "个百分点", "百分点", "pe
 TIMES = {"×", "x", "times", "fold", "-fold", "倍"}
 MINUTES = {"min", "mins", "minute", "minutes", "分钟"}
 ORDINAL = {"st", "nd", "rd", "th"}
-_PHYSICAL = {"ms": "ms", "millisecond": "ms", "milliseconds": "ms", "毫秒": "ms", "mb": "MB", "megabyte": "MB", "megabytes": "MB"}  # fmt: skip
+_PHYSICAL = {"ms": "ms", "millisecond": "ms", "milliseconds": "ms", "毫秒": "ms", "mb": "MB", "megabyte": "MB", "megabytes": "MB", "gb": "MB"}  # fmt: skip
 
 
 class Amount(NamedTuple):
@@ -72,6 +72,8 @@ def factors(token: Token) -> tuple[float, ...]:
     """What a value has to be multiplied by to be written with the unit of the number."""
     if token.unit in PERCENT or token.unit in POINTS:
         return (100.0,)
+    if token.unit == "gb":
+        return (1 / 1000, 1 / 1024)
     if token.unit in MINUTES:
         return (1 / 60,)
     return (1 / _SCALES[token.unit],) if token.unit in _SCALES else (1.0,)

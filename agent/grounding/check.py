@@ -123,8 +123,8 @@ def _both(place: Place, facts: Facts) -> Reading:
     """Of "between 60.0 and 76.6 %" the two values, where they are the interval of none."""
     token = place.token
     ends = [
-        token._replace(kind="quantity", text=str(each).lstrip("-−+"), low=None, high=None)
-        for each in (token.low, token.high)
+        token._replace(kind="quantity", text=str(each).lstrip("-−+"), low=None, high=None, hedge=hedge)
+        for each, hedge in ((token.low, "over"), (token.high, "under"))
     ]
     found = [_direct(Place(each, place.passage, place.passages), facts) for each in ends]
     return next((each for each in found if isinstance(each.result, str)), found[0])._replace(place=place)
@@ -164,7 +164,11 @@ def _as_layer(place: Place) -> Place | None:
     token = place.token
     before = any(each.kind == "layers" and each.start < token.start for each in place.passage.tokens)
     alone = not token.unit and token.text.isdigit() and len(token.text) < 3
-    if before and alone and pattern("goes_on").search(place.ahead) and pattern("stops").match(place.behind):
+    goes_on = pattern("goes_on").search(place.ahead) and pattern("stops").match(place.behind)
+    said = any(
+        cue.end <= token.start and not place.passage.text[cue.end : token.start].strip() for cue in place.cues("say")
+    )
+    if before and alone and (goes_on or said):
         return Place(token._replace(kind="layers", layers=(int(token.text),)), place.passage, place.passages)
     return None
 
@@ -190,7 +194,7 @@ def _against(reading: Reading, readings: Sequence[Reading], facts: Facts) -> Rea
         if other.place.passage is place.passage and len(other.best) == 1 and other.place.token in place.against:
             for fact in equal(place.token, facts):
                 if one_respect(other.best[0], fact):
-                    alone = place.set_against(other.best[0], fact)
+                    alone = place.set_against(other.place.token, other.best[0], fact)
                     cost = misfit(alone, (fact,))
                     fitting.append((cost, fact.path, fact))
     if not fitting:

@@ -72,6 +72,8 @@ def _of_parts(place: Place, facts: Facts, stated: Sequence[Fact]) -> Iterator[De
     if not (share or place.says("together") or place.says("rest")) or token.unit in POINTS | TIMES:
         return
     for whole, parts in wholes(facts.numbers):
+        if place.says("together") and misfit(place, (whole.model_copy(update={"named": False}),)) < inf:
+            yield whole.value * factors(token)[0], (whole,)
         known = [each for each in parts if any(_same(each, other) for other in stated)]
         together = range(1, 2 if share else len(known) + 1)
         sets = [tuple(known[:n]) for n in together] + [(each,) for each in known[1:]]

@@ -130,6 +130,8 @@ def by_model(place: Place, fact: Fact, specific: bool = False) -> float:
         found = [inf]
     if fact.subject == "alternative":
         found += [place.named("method").get(method, inf) for method in fact.methods]
+    if fact.subject == "curve" and any("removed" in cue.values for cue in place.cues("say")):
+        found += [1 + place.named("method").get(method, inf) for method in fact.methods]
     if fact.subject == "epoch":
         found += [place.named("epoch").get(fact.epoch, inf)]
         near = [place.passage, *(passage for _, passage in place.above())]
@@ -144,8 +146,8 @@ def by_model(place: Place, fact: Fact, specific: bool = False) -> float:
         total = frozenset(range(len(fact.removed) + (fact.kept or 0)))
         sets = (("removed", frozenset(fact.removed)), ("kept", total - set(fact.removed)))
         found += [d for each, d in place.named("set").items() if each in sets]
-        listed = [cue for cue in place.cues("layer") if fact.removed and set(cue.values) == set(fact.removed)]
-        found += [1 + place.far(cue) for cue in listed]
+        lists = [each for each in place.passage.tokens if each.layers and set(each.layers) == set(fact.removed)]
+        found += [1 + place.far(Cue("layer", each.layers, each.start, each.end)) for each in lists]
     return min(found)
 
 
@@ -206,6 +208,8 @@ def _of_methods(place: Place, fact: Fact) -> float:
             return inf
         return (sum(named[each] for each in fact.methods) - sum(distances)) / 2
     if not named:
+        if place.given:
+            return 0
         if fact.name == "examples":
             return inf
         return 0 if fact.name == "score" or fact.methods == ("consensus",) or fact.name not in _ESSENTIAL else inf

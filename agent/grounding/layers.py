@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from agent.grounding.facts import ASIDE, Fact, Facts, Layers
+from agent.grounding.numbers import Token
 from agent.grounding.places import Place
 from agent.grounding.reading import Passage
 from agent.grounding.values import equal
@@ -17,7 +18,7 @@ _COPULA = re.compile(
 _OBJECT = re.compile(r"[\s*:：]*(?:(?:only|just|the|layers?|blocks?)[\s*]*|第)*[\[(]?", re.IGNORECASE)
 _SOME = re.compile(r"\bboth\b|among|includ|such as|e\.g\.|\balso\b|包括|其中|例如|都", re.IGNORECASE)  # some of a set
 _IF = re.compile(
-    r"\b(?:if|once|would|could|removing|dropping|without|ablating|pruning|skipping|deleting|cutting|keeping)\b|如果|若|会使|会让|会导致|将使|将会",
+    r"\b(?:if|once|would|could|removing|dropping|without|ablating|pruning|skipping|deleting|cutting|keeping)\b|如果|若|会(?=使|让|导致|增加|上升|降|损失|变)|将使|将会",
     re.IGNORECASE,
 )
 _ONLY = re.compile(r"(?:\b(?:only|just)|仅|只)[^\d,;，；]{0,16}$", re.IGNORECASE)
@@ -75,9 +76,24 @@ def _of_layer_cell(passage: Passage, passages: Sequence[Passage]) -> Passage:
     token = passage.tokens[0] if passage.cell and len(passage.tokens) == 1 else None
     if token is None or token.text != passage.text.strip() or not token.text.isdigit():
         return passage
+    if counted := _counts_of_column(token, passage, passages):
+        return passage._replace(cues=(*passage.cues, counted))
     if not Place(token, passage, passages).named("say"):
         return passage
     return passage._replace(tokens=(token._replace(kind="list", layers=(int(token.text),)),))
+
+
+def _counts_of_column(token: Token, passage: Passage, passages: Sequence[Passage]) -> Cue | None:
+    """Of 1, 2, 3 below "layers removed" the number of them."""
+    head = passages[passage.above[-1]] if passage.above else passage
+    column = [each.text.strip() for each in passages if each.cell and passage.above[-1:] == each.above[-1:]]
+    if not re.search(r"\blayers\b|层数|几层", head.text, re.IGNORECASE) or not all(map(str.isdigit, column)):
+        return None
+    rows = [int(each) for each in column]
+    if len(rows) < 2 or rows not in (sorted(set(rows)), sorted(set(rows), reverse=True)):
+        return None
+    said = [cue.values[0] for cue in head.cues if cue.dimension == "say" and cue.values[0] in ("removed", "kept")]
+    return Cue("size", ((said[0] if said else "kept", int(token.text)),), token.start, token.end)
 
 
 def check_layers(place: Place, facts: Facts) -> Where | str:

@@ -16,7 +16,7 @@ NAMED = {**_ENGLISH, **_CHINESE, **_ORDINALS}
 _D = r"[-+−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[-+]?\d+)?"
 _UNIT = (
     r"%|percent(?:age)?(?: points?)?\b|points?\b|pp\b|pts?\b|个?百分点|k\b|thousand\b|M\b|million\b|G\b|billion\b|万|亿|×|x\b|times\b|-?fold\b"
-    r"|倍|(?:ms|milliseconds?)\b|毫秒|(?:s|secs?|seconds?)\b|秒|(?:MB|megabytes?)\b|min(?:ute)?s?\b|分钟|(?:st|nd|rd|th)\b"
+    r"|倍|(?:ms|milliseconds?)\b|毫秒|(?:s|secs?|seconds?)\b|秒|(?:[MG]B|megabytes?)\b|min(?:ute)?s?\b|分钟|(?:st|nd|rd|th)\b"
 )
 _TO = r" ?(?P<first>%|ms|MB|×|x)?(?: ?(?:to|and|–|—|-|~|～|,|，|;|至|到) ?)"
 _BETWEEN = rf"(?P<low>{_D}){_TO}(?P<high>{_D})(?: ?(?P<unit>%|percent\b|ms\b|MB\b|nats\b|M\b|×|x\b|times\b))?"
@@ -41,7 +41,7 @@ _APART = re.compile(
 )  # an interval behind it is of something else
 _JOIN = r"\s*\**\s*(?:,|as well as|and|or|&|、|，|和|与|及|或|,\s*and)\s*\**\s*"
 _NO_UNIT = r"(?!\d|\.\d|%|,\d| ?(?:%|ms|MB|times|[xMG]\b|points|percent))"
-_INTS = rf"\d{{1,3}}(?:(?:{_JOIN}|\s*>\s*)(?:layers? )?\d{{1,3}})*{_NO_UNIT}"
+_INTS = rf"\d{{1,3}}(?:(?:{_JOIN}|\s*>\s*)(?:layers? )?\d{{1,2}})*{_NO_UNIT}(?!\d)(?! for layer)"
 _GO_OR_STAY = (  # "drop 4", but not "drop 4 layers"
     r"(?:remov|drop|prun|delet|skipp?|keep)(?:e[sd]?|s|ing|ped|ping)? (?:only |just )?(?:(?:all|everything) (?:but|except) )?"
     r"(?=\d[\d, ]*(?:and \d+)?(?:[:;.)]|$))"
@@ -69,7 +69,8 @@ _WORDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(expression, re.IGNORECASE), unit)
     for expression, unit in (
         (rf"\b(?!(?:one|single)\b(?! of))(?P<n>{_SPELT})(?=[ -](?:(?:to|or|and) (?:{_SPELT}) )?(?:(?!times|of|percent)\w+ )?(?:{_COUNTED})\b| (?:out )?of (?:the |its |all )?(?:{_SPELT}|\d+)\b)", ""),
-        (rf"\b(?:at|with|than|to) (?:only |just |all )?(?P<n>{_SPELT})(?=[,:.;)]|$| (?:gone|left|removed|fewer|dropped)\b)", ""),
+        (rf"(?:, |\band |; )(?P<n>{_SPELT})(?= (?:costs?|gets?|has|have|gives?|reach(?:es)?|loses?|leaves?) )", ""),
+        (rf"\b(?:at|with|than|to|after) (?:only |just |all )?(?P<n>{_SPELT})(?=[,:.;)]|$| \(| (?:gone|left|removed|fewer|dropped)\b)", ""),
         (r"(?<!第)(?P<n>[二两三四五六七八九十])(?=个?(?:层|轮))", ""),
         (rf"\b(?P<n>{_SPELT}|\d+)[- ](?:percentage )points?\b(?<!\d points)(?<!\d percentage points)", "points"),
         (r"[一二两三四五六七八九]个百分点", "points"),
@@ -105,6 +106,7 @@ _UNIT_BEFORE = re.compile(
 )
 _NO_NOUN = re.compile(r"\s*(?:[,;:)]|\.(?!\d)|$)")
 _OF_POINTS = re.compile(r" of (?:those|these|the|its|their) (?:[\w.]+ )?points\b", re.IGNORECASE)
+_FACTOR = re.compile(r"\bfactor of (?:about |around |roughly |some |over |nearly )?\**$", re.IGNORECASE)
 _REPEATED = re.compile(r"\b(?:measured|repeated|timed) $", re.IGNORECASE)
 _IT = re.compile(r"\b(?:rank|put|plac|consider|rat|giv)\w* (?P<it>it)\b", re.IGNORECASE)
 _HEDGES = (
@@ -202,7 +204,7 @@ def _points(numbers: list[Token]) -> Iterator[Token]:
     """Also those that have lost the word: "7.0 points, of which 5.3 came back"."""
     told = False
     for token in numbers:
-        bare = not token.unit and re.fullmatch(r"[1-9]\.\d", token.text)
+        bare = not token.unit and re.fullmatch(r"[1-9]\d?\.\d", token.text)
         yield token._replace(unit="points") if told and bare else token
         told = told or token.unit in ("points", "percentage points", "个百分点")
 
@@ -226,6 +228,8 @@ def _digits(text: str) -> Iterator[Token]:
         unit = shared["unit"].lower() if shared else unit
         if unit == "times" and _REPEATED.search(text[: match.start()]):
             unit = ""
+        if not unit and _FACTOR.search(text[: match.start()]):
+            unit = "times"
         unit = "points" if not unit and _OF_POINTS.match(text, match.end()) else unit
         end = match.end("unit") if match["unit"] else match.end("number")
         hedge = _hedge(text, match.start(), end)

@@ -78,14 +78,15 @@ class Place:
         numbers = [each for each in self.passage.tokens if each.kind == "quantity"]
         return row_of(numbers, numbers.index(self.token), self.passage.text) if self.token in numbers else []
 
-    def set_against(self, other: Fact, fact: Fact) -> "Place":
-        """The same with only the words for that in which the fact differs from the other, that of a number beside it.
+    def set_against(self, token: Token, other: Fact, fact: Fact) -> "Place":
+        """The same with only the words for that in which the fact differs from the other, that of the token beside it.
 
         Where two stand side by side, the words before them that are true of the other are said of it.
         """
         chosen = any(CHOSEN.search(self.passage.text[: each.start]) for each in self.against[1:])
         end = 0 if chosen else self.token.end
-        own, *others = (differing(each, other, fact, end) for each in (self.passage, *self.passages))
+        start = token.end if token.start > self.token.start else len(self.passage.text)
+        own, *others = (differing(each, other, fact, end, start) for each in (self.passage, *self.passages))
         labels = [cue for cue in self.passage.cues if self._labels_row(cue) and cue not in own.cues]
         own = own._replace(cues=(*labels, *own.cues))
         found = Place(self.token, own, others)

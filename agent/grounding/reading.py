@@ -38,8 +38,13 @@ _LAYER_NOUN = re.compile(
     r"[ *-]*(?:transformer |encoder )?(?:layers?|blocks?|removals?|deletions?)\b|\**个?层", re.IGNORECASE
 )
 _ELLIPTIC = re.compile(
-    r"\b(?:at|with|than|to) (?:only |just |all )?$", re.IGNORECASE
+    r"\b(?:at|with|than|to|after) (?:only |just |all )?$", re.IGNORECASE
 )  # "at six layers ...; at five, ..."
+_COSTS = re.compile(r" (?:costs?|gets?|has|have|gives?|reach(?:es)?|loses?|leaves?) ")
+_ONE_LAYER = re.compile(
+    r"\b(?:a |one |just |only )?(?:single|(?<=just )one|(?<=only )one|one(?=-)|one(?= layer (?:removed|gone|less|left))|(?<=after )one|(?<=with )one)[- ]layer\b",
+    re.IGNORECASE,
+)
 
 
 class Passage(NamedTuple):
@@ -188,6 +193,8 @@ def _passage(text: str, cell: bool, methods: tuple[str, ...], names: tuple[str, 
     counted = any(_LAYER_NOUN.match(blank, token.end) for token in found if token.kind == "quantity")
     found = [token for token in found if counted or not _is_elliptic(token, blank)]
     named += [_size(token, blank, named) for token in found if _counts_layers(token, blank)]
+    single = (Token("quantity", match.start(), match.end(), "1") for match in _ONE_LAYER.finditer(blank))
+    named += [_size(token, blank, named) for token in single]
     inside = [match.span() for match in re.finditer(r"[\[(（][^\])）]*[\])）]", blank)]
     inside += [(token.start, token.end) for token in found]
     cuts = [each for each in _CLAUSE.finditer(blank) if not any(a < each.start() < b for a, b in inside)]
@@ -236,4 +243,5 @@ def _counts_layers(token: Token, text: str) -> bool:
 
 def _is_elliptic(token: Token, text: str) -> bool:
     noun = _LAYER_NOUN.match(text, token.end)
-    return token.spelt and not token.unit and not noun and bool(_ELLIPTIC.search(text[: token.start]))
+    alone = _ELLIPTIC.search(text[: token.start]) or _COSTS.match(text, token.end)
+    return token.spelt and not token.unit and not noun and bool(alone)

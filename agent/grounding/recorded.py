@@ -201,7 +201,7 @@ def _walk(value: Any, here: _Here, found: Facts, key: str = "") -> None:
             if name:
                 found.numbers.append(_fact(here._replace(name=name), len(value)))
         case list():
-            if key in ("layers", "epochs"):
+            if key in ("layers", "epochs", "candidates"):
                 counted = [each for each in value if not isinstance(each, dict) or each.get("epoch") != 0]
                 found.numbers.append(_fact(here, len(counted)))
             for index, each in enumerate(value):

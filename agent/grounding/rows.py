@@ -13,7 +13,7 @@ JOINED = re.compile(
     r"\s*\**\s*(?:,|and|or|&|\+|/|、|，|和|与|及|vs\.?|versus|,\s*and)\s*\**\s*(?:by |the |layers? |第\s*)?",
     re.IGNORECASE,
 )
-_AGAINST = re.compile(rf"(?: ?nats)?(?:{JOINED.pattern}|\s*(?:against|compared with|对比?)\s*)", re.IGNORECASE)
+_AGAINST = re.compile(rf"(?: ?nats)?(?:{JOINED.pattern}|,?\s*(?:against|compared with|对比?)\s*)", re.IGNORECASE)
 INSTEAD = re.compile(
     rf"(?:{_AGAINST.pattern}|\s*(?:to|→|->|instead of|rather than|compared to|,? ?(?:up|down) from|而不是|到|降到|升到|降至)\s*)(?:(?:about|around|roughly|at most|at least|only|just|约|至多)\s*)?",
     re.IGNORECASE,
@@ -45,16 +45,16 @@ def row_of(numbers: list[Token], position: int, text: str, joint: re.Pattern[str
     return row
 
 
-def differing(passage: Passage, other: Fact, fact: Fact, end: int) -> Passage:
+def differing(passage: Passage, other: Fact, fact: Fact, end: int, start: int) -> Passage:
     """The passage with only the words for that in which a fact differs from another, and that are not said of that one.
 
-    Before `end` what is true of the other is said of it.
+    Before `end`, and from `start` on, what is true of the other is said of it.
     """
     left = []
     for cue in passage.cues:
         of_other, of_fact = _about(other, cue.dimension), _about(fact, cue.dimension)
         given = of_other == of_fact and cue.dimension not in ("run", "say")
-        if not given and not (cue.start < end and set(cue.values) & of_other):
+        if not given and not ((cue.start < end or cue.start >= start) and set(cue.values) & of_other):
             left.append(cue)
     return passage._replace(cues=tuple(left))
 
