@@ -11,7 +11,7 @@ from math import inf
 from typing import NamedTuple
 
 from agent.grounding.amounts import Amount, factors
-from agent.grounding.derived import derived, is_enumerated, one_respect
+from agent.grounding.derived import derived, is_enumerated, one_respect, written
 from agent.grounding.directions import against_direction
 from agent.grounding.facts import ASIDE, Fact, Facts
 from agent.grounding.fitting import misfit, of_each_method, record_of
@@ -210,7 +210,8 @@ def _computed(reading: Reading, readings: Sequence[Reading], facts: Facts) -> Re
         return reading
     if place.token.kind not in ("layers", "list"):
         beside = [each for each in readings if each is not reading and _is_beside(each.place, place)]
-        stated = [each.best[0] for each in beside if len(each.best) == 1]
+        alone = [each for each in beside if len(each.best) == 1]
+        stated = [each.best[0] for each in alone] + [written(each.place.token, each.best[0]) for each in alone]
         if is_enumerated(place, facts):
             return reading._replace(result=_of_text(None, "the answer"))
         if found := derived(place, facts, stated):

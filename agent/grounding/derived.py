@@ -10,6 +10,7 @@ from agent.grounding.amounts import PERCENT, POINTS, TIMES, Amount, factors, phy
 from agent.grounding.completed import wholes
 from agent.grounding.facts import ASIDE, Fact, Facts
 from agent.grounding.fitting import by_model, counts_examples, is_more, misfit
+from agent.grounding.numbers import Token
 from agent.grounding.places import Place
 from agent.grounding.words import pattern
 from tools.wording import SHARES
@@ -19,7 +20,7 @@ _WENT = re.compile(
 )
 _COUNTS = {"layers_removed", "layers_kept"}
 _TOLD = 5  # so many digits are not met by chance
-_COUNTED = {"right", "wrong"}  # examples
+_COUNTED = {"right", "wrong", "seconds"}
 Derived = tuple[float, tuple[Fact, ...]]  # what is computed, and from what
 
 
@@ -207,6 +208,14 @@ def _pairs(place: Place, facts: Facts, meant: set[str]) -> Iterator[tuple[Fact, 
                 yield first, second
                 if first.layer is not None:
                     yield second, first
+
+
+def written(token: Token, fact: Fact) -> Fact:
+    """The fact with its value as it is written: of that an answer computes."""
+    plain = re.sub(r"[^\d.]", "", token.text)
+    scale = factors(token)[0]
+    usual = token.kind == "quantity" and not token.spelt and plain.count(".") < 2 and bool(plain.strip("."))
+    return fact.model_copy(update={"value": float(plain) / scale}) if usual else fact
 
 
 def is_enumerated(place: Place, facts: Facts) -> bool:

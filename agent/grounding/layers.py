@@ -86,7 +86,8 @@ def _of_layer_cell(passage: Passage, passages: Sequence[Passage]) -> Passage:
 def _counts_of_column(token: Token, passage: Passage, passages: Sequence[Passage]) -> Cue | None:
     """Of 1, 2, 3 below "layers removed" the number of them."""
     head = passages[passage.above[-1]] if passage.above else passage
-    column = [each.text.strip() for each in passages if each.cell and passage.above[-1:] == each.above[-1:]]
+    rest = [each for each in passages if each.cell and each.line > head.line]
+    column = [each.text.strip() for each in rest if each.above[-1:] == passage.above[-1:]]
     if not re.search(r"\blayers\b|层数|几层", head.text, re.IGNORECASE) or not all(map(str.isdigit, column)):
         return None
     rows = [int(each) for each in column]

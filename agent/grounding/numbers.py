@@ -186,8 +186,7 @@ def tokens(text: str, cell: bool = False) -> Iterator[Token]:
     if any(
         "point" in each.unit or each.unit in ("pp", "个百分点", "百分点") for each in numbers
     ):  # "3.5 points (88.0 → 84.5)"
-        numbers = [each._replace(unit="%") if _is_percentage(each) else each for each in numbers]
-        numbers = list(_points(numbers))
+        numbers = [each._replace(unit="%") if _is_percentage(each) else each for each in _points(numbers)]
     yield from _with_intervals(numbers, ranges, text)
 
 
@@ -204,7 +203,7 @@ def _points(numbers: list[Token]) -> Iterator[Token]:
     """Also those that have lost the word: "7.0 points, of which 5.3 came back"."""
     told = False
     for token in numbers:
-        bare = not token.unit and re.fullmatch(r"[1-9]\d?\.\d", token.text)
+        bare = not token.unit and re.fullmatch(r"[12]?\d\.\d", token.text) and _float(token.text) >= 1
         yield token._replace(unit="points") if told and bare else token
         told = told or token.unit in ("points", "percentage points", "个百分点")
 

@@ -35,7 +35,8 @@ _ITEM = re.compile(
     r"\s*(?:and |or |和)?[-+−]?\d+(?:\.\d+)?(?!\.?\d) ?(?:%|ms|MB|nats|x|×)?\s*(?:[,;.，；。]|$|\band\b)"
 )  # of a list of numbers
 _LAYER_NOUN = re.compile(
-    r"[ *-]*(?:transformer |encoder )?(?:layers?|blocks?|removals?|deletions?)\b|\**个?层", re.IGNORECASE
+    r"[ *-]*(?:(?:to|or|and) [a-z]+ )?(?:transformer |encoder |removed |kept |remaining )?(?:layers?|blocks?|removals?|deletions?)\b|\**个?层",
+    re.IGNORECASE,
 )
 _ELLIPTIC = re.compile(
     r"\b(?:at|with|than|to|after) (?:only |just |all )?$", re.IGNORECASE
@@ -190,7 +191,9 @@ def _passage(text: str, cell: bool, methods: tuple[str, ...], names: tuple[str, 
     blank = _NAMES.sub(lambda match: " " * len(match[0]) if re.search(r"\d", match[0]) else match[0], blank)
     found = sorted(_with_labels(tokens(blank, cell), blank), key=lambda token: token.start)
     named += [Cue("layer", token.layers, token.start, token.end) for token in found if token.kind == "layers"]
-    counted = any(_LAYER_NOUN.match(blank, token.end) for token in found if token.kind == "quantity")
+    counted = bool(_ONE_LAYER.search(blank)) or any(
+        _LAYER_NOUN.match(blank, token.end) for token in found if token.kind == "quantity"
+    )
     found = [token for token in found if counted or not _is_elliptic(token, blank)]
     named += [_size(token, blank, named) for token in found if _counts_layers(token, blank)]
     single = (Token("quantity", match.start(), match.end(), "1") for match in _ONE_LAYER.finditer(blank))
