@@ -238,7 +238,9 @@ def _is_beside(other: Place, place: Place) -> bool:
 def _exchanged(readings: Sequence[Reading]) -> set[int]:
     """The numbers that would fit better the other way round, two by two."""
     found: set[int] = set()
-    known = [i for i, each in enumerate(readings) if len(each.best) == 1 and each.candidates and not _is_cue(each.place)]
+    known = [
+        i for i, each in enumerate(readings) if len(each.best) == 1 and each.candidates and not _is_cue(each.place)
+    ]
     for i, j in combinations(known, 2):
         one, two = readings[i], readings[j]
         if _against_time(one, two):

@@ -55,6 +55,7 @@ def wholes(numbers: Iterable[Fact]) -> Iterator[tuple[Fact, list[Fact]]]:
     """What is made of parts, as it was measured or as their sum, each with its parts."""
     parts: dict[tuple[object, ...], dict[object, Fact]] = defaultdict(dict)
     measured: dict[tuple[object, ...], Fact] = {}
+    models: list[Fact] = []
     for fact in numbers:
         if fact.name == "seconds" and fact.path == "seconds":
             parts[("seconds",)][fact.run] = measured[("seconds", fact.run)] = fact
@@ -65,15 +66,17 @@ def wholes(numbers: Iterable[Fact]) -> Iterator[tuple[Fact, list[Fact]]]:
         elif fact.name == "parameters" and fact.layer is not None:
             parts[("parameters", fact.run)][fact.layer] = fact
         elif fact.name == "parameters" and fact.subject == "dense":
-            measured[("parameters",)] = fact
+            models.append(fact)
         elif fact.name == "score":
             parts[("score", fact.run, fact.methods)].setdefault(fact.layer, fact)
     for about, by in parts.items():
         every = list(by.values())
         whole = measured.get(about, _sum(every))
         yield whole, every
-        if whole.name == "parameters" and (model := measured.get(("parameters",))):  # what is in no layer
-            rest = {"value": model.value - whole.value, "path": f"{model.run} {model.path} - ({whole.path})"}
+        if whole.name == "parameters" and models:
+            model = max(models, key=lambda each: (each.run == whole.run, each.value))
+            path = f"{model.run} {model.path} - ({whole.path})"  # what is in no layer
+            rest = {"value": model.value - whole.value, "path": path}
             yield model, [whole, whole.model_copy(update=rest)]
             yield model, every
 
@@ -83,8 +86,12 @@ def _sum(parts: list[Fact]) -> Fact:
     where = [each.path if len(runs) == 1 else f"{each.run} {each.path}" for each in parts]
     about = {"layer": None, "split": None, "low": None, "high": None, "named": True}
     run = parts[0].run if len(runs) == 1 else None
-    update = {**about, "value": sum(each.value for each in parts), "path": " + ".join(where), "run": run}
+    update = {**about, "value": sum(each.value for each in parts), "path": _shortened(where), "run": run}
     return parts[0].model_copy(update=update)
+
+
+def _shortened(paths: list[str]) -> str:
+    return " + ".join(paths if len(paths) < 5 else [paths[0], "…", paths[-1]])
 
 
 def summed(numbers: Iterable[Fact]) -> Iterator[Fact]:
