@@ -78,6 +78,7 @@ def _of_parts(place: Place, facts: Facts, stated: Sequence[Fact]) -> Iterator[De
         known = [each for each in parts if any(_same(each, other) for other in stated)]
         together = range(1, 2 if share else len(known) + 1)
         sets = [tuple(known[:n]) for n in together] + [(each,) for each in known[1:]]
+        sets += [(each,) for each in parts if each.stage in place.named("stage")]
         if whole.name in ("score", "parameters"):
             sets += [tuple(each for each in parts if each.layer in cue.values) for cue in place.cues("layer")]
             sets += [(parts[0],)] if parts[0].layer is None else []

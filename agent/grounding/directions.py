@@ -14,6 +14,9 @@ _TO = re.compile(
 )
 _FROM = re.compile(rf"(?:(?:from|从|由)[ *]*{_HEDGED}|[:：][ *]*)$", re.IGNORECASE)
 _VERSUS = re.compile(r"[ *]*(?:vs\.?|versus|against|compared (?:with|to)|对比?|than)[ *]*", re.IGNORECASE)
+_OF = re.compile(r"(?: points?)?[ *]*(?:out )?of (?:the |its |those )?[ *]*|/", re.IGNORECASE)
+_OF_WHOLE = re.compile(r"^[ *]*of (?:the |its |all )?[ *]*$", re.IGNORECASE)
+_ITS_PART = re.compile(r"(?: [a-z]+){0,3}, [ *]*", re.IGNORECASE)
 _BRACKET = re.compile(r"[(（][ *]*$")
 
 
@@ -26,6 +29,8 @@ def against_direction(passage: Passage) -> Iterator[Token]:
         ahead = passage.text[start : first.start]
         if first.unit and second.unit and first.unit != second.unit:
             continue
+        if _part(first, second, passage.text[: first.start], between):
+            yield from (first, second)
         went = _TO.fullmatch(between) and _FROM.search(ahead)
         differs = _VERSUS.fullmatch(between) and _BRACKET.search(ahead)
         up, down = ("rises", "falls") if went else ("higher", "lower")
@@ -34,6 +39,15 @@ def against_direction(passage: Passage) -> Iterator[Token]:
             grows = b > a if went else a > b
             if a != b and grows != (said == up):
                 yield from (first, second)
+
+
+def _part(first: Token, second: Token, ahead: str, between: str) -> bool:
+    """Whether a part is said to be more than its whole: 22.7 of the 17.4 million."""
+    if first.unit != second.unit and first.unit and second.unit:
+        return False
+    if _OF.fullmatch(between):
+        return _value(first) > _value(second)
+    return bool(_OF_WHOLE.search(ahead)) and bool(_ITS_PART.fullmatch(between)) and _value(second) > _value(first)
 
 
 def _last(text: str, *names: str) -> str | None:

@@ -24,6 +24,7 @@ UNNAMED = 6.5  # the distance of what is not named: nearer words are of somethin
 _TELLING = 4  # so many digits are hardly those of something else by chance
 _ESSENTIAL = {"score", "error", "throughput", "max_logit_difference", "fidelity", "rank", "last_rank", "tau", "kendall_w",
               "steadiness"}  # fmt: skip
+_FORETOLD = {"latency_ms", "disk_mb", "seconds", "peak_memory_mb", "speedup"}
 _OF_MODEL = {*SHARES, "error", "loss", "perplexity"}
 _SIZES = {"latency_ms", "disk_mb", "peak_memory_mb"}
 _PERCENTAGES = {*SHARES, "error", "right", "score", "fidelity", "kendall_w"}
@@ -77,6 +78,9 @@ def _single(place: Place, fact: Fact) -> Iterator[float]:
         and _RATIO.search(place.ahead[place.clause[0] :])
     ):
         yield inf  # "the accuracy ratio is 0.766"
+    if fact.name in _FORETOLD and "expected" in place.named("subject"):  # 69.56 MB predicted, 69.57 measured
+        foretold = fact.subject == "expected" or "predict" in fact.path
+        yield 0 if foretold == ("expected" in place.own("subject")) else 2
     if fact.ratio and fact.subject not in ASIDE:
         yield _of_ratio(place, fact)
     else:

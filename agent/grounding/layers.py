@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from agent.grounding.facts import ASIDE, Fact, Facts, Layers
-from agent.grounding.numbers import Token
+from agent.grounding.numbers import NAMED, Token
 from agent.grounding.places import Place
 from agent.grounding.reading import Passage
 from agent.grounding.values import equal
@@ -21,6 +21,7 @@ _IF = re.compile(
     r"\b(?:if|once|would|could|removing|dropping|without|ablating|pruning|skipping|deleting|cutting|keeping)\b|如果|若|会(?=使|让|导致|增加|上升|降|损失|变)|将使|将会",
     re.IGNORECASE,
 )
+_LAST_LAYERS = re.compile(r"\b(first|last) (two|three|four|five|\d) (?:layers|blocks)\b", re.IGNORECASE)
 _ONLY = re.compile(r"(?:\b(?:only|just)|仅|只)[^\d,;，；]{0,16}$", re.IGNORECASE)
 
 
@@ -42,10 +43,22 @@ def with_sets(passages: Sequence[Passage], facts: Facts) -> list[Passage]:
                 said = _said(Place(token, passage, passages))
                 if said in ("removed", "kept"):
                     sets.append(Cue("set", ((said, frozenset(token.layers)),), token.start, token.end))
+        sets += _at_end(passage, facts)
         cues = [_sized(cue, passage, passages) for cue in passage.cues]
         cues = sorted([*cues, *_ranked(passage, facts)], key=lambda cue: cue.start)
         found.append(passage._replace(cues=(*cues, *sets)))
     return found
+
+
+def _at_end(passage: Passage, facts: Facts) -> Iterator[Cue]:
+    """Of "removing the last three layers" the cue for the model without them."""
+    total = next((int(fact.value) for fact in facts.numbers if fact.name == "layers"), 0)
+    said = [cue.values[0] for cue in passage.cues if cue.dimension == "say" and cue.values[0] in ("removed", "kept")]
+    for match in _LAST_LAYERS.finditer(passage.text):
+        number = int(match[2]) if match[2].isdigit() else NAMED[match[2].lower()]
+        layers = range(total - number, total) if match[1].lower() == "last" else range(number)
+        if said:
+            yield Cue("set", ((said[0], frozenset(layers)),), match.start(), match.end())
 
 
 def _ranked(passage: Passage, facts: Facts) -> Iterator[Cue]:
@@ -207,6 +220,10 @@ def _in_set(place: Place, said: str, lists: list[Layers], facts: Facts) -> Where
     own = [each for each in lists if set(each.methods) & set(methods)]
     if own and set(named) & set(ASIDE):
         lists = own  # what that method, or that baseline, would remove
+        for group in place.methods()[:1]:  # each of several
+            with_it = {by for each in own if set(each.layers) == set(token.layers) for by in each.methods}
+            if len(group) > 1 and not set(group) <= with_it and with_it & set(group):
+                return f"not all of these methods have these layers {said}"
     alone = len(token.layers) == 1 and not _ONLY.search(place.ahead)
     part = alone or bool(_SOME.search(place.passage.text))
     for each in lists:

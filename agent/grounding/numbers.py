@@ -47,7 +47,7 @@ _GO_OR_STAY = (  # "drop 4", but not "drop 4 layers"
     r"(?=\d[\d, ]*(?:and \d+)?(?:[:;.)]|$))"
 )
 _LAYERS = re.compile(
-    rf"\b(?:(?:layers?|blocks?)[ \t]*(?:numbers?\s*|indices\s*|index\s*|#)?\**[ \t]*[\[(（]?|L(?=\d)|(?:layers?|important)(?: ones?)? (?:is|are) \**(?=\d+(?!\d|\.\d| ?(?:%|ms|MB)))|{_GO_OR_STAY})(?P<list>{_INTS})"
+    rf"\b(?:(?:layers?|blocks?)[ \t]*(?:numbers?\s*|indices\s*|index\s*|#)?\**[ \t]*[\[(（]?|L(?=\d)|(?:puts?|ranks?|places?) (?=\d{{1,2}} (?:first|last|at the (?:top|bottom|end)|on top))|(?:layers?|important)(?: ones?)? (?:is|are) \**(?=\d+(?!\d|\.\d| ?(?:%|ms|MB)))|{_GO_OR_STAY})(?P<list>{_INTS})"
     r"(?P<to>\s*(?:to|through|–|-)\s*\d{1,3}(?!\d|\.\d))?",
     re.IGNORECASE,
 )
@@ -219,7 +219,7 @@ def _float(number: str) -> float:
 def _digits(text: str) -> Iterator[Token]:
     for match in _NUMBER.finditer(text):
         unit = (match["unit"] or "").lower()
-        shared = _SHARED_UNIT.match(text, match.end()) if not unit else None
+        shared = _SHARED_UNIT.match(text, match.end()) if not unit and "," not in match["number"] else None
         if not unit and not shared and "." in match["number"]:
             shared = _LAST_UNIT.match(text, match.end())
         if not unit and not shared and _NO_NOUN.match(text, match.end()):

@@ -20,7 +20,7 @@ from agent.grounding.words import Cue, Dimension, pattern
 ABOVE = 8  # the distance of what stands above a sentence; in it words are nearer
 BORDER = 30  # letters: how much further what stands in another clause is than it looks
 _DIRECT = re.compile(
-    r"[)）\]]?[\s*(（`]*(?:(?:nats|of|for|by|in|on|with|under|at|per|the|its|their|a|an|this|that|all|test|more|each|layer|block|的|在|个)[\s*]+|的|个)*",
+    r"[)）\]]?[\s*(（`]*(?:(?:nats|was|were|of|for|by|in|on|with|under|at|per|the|its|their|a|an|this|that|all|test|more|each|layer|block|的|在|个)[\s*]+|的|个)*",
     re.IGNORECASE,
 )
 _WITH_UNIT = {"ms": {"latency_ms"}, "MB": {"disk_mb", "peak_memory_mb", "parameters"}}

@@ -28,6 +28,7 @@ _CLAUSE = re.compile(r"[;；，]|,(?!\d)|\s(?:while|whereas|but)\s|。|(?<=[\d%)
 
 _INTERVALS = re.compile(r"\bCI\b|interval|\brange\b|±|区间", re.IGNORECASE)
 _LAYER_HEAD = re.compile(r"[\s*]*(?:layer(?: index| number| #)?|层|层号|层索引)[\s*]*", re.IGNORECASE)
+_EPOCH_HEAD = re.compile(r"[\s*]*(?:epochs?|轮次?)[\s*]*", re.IGNORECASE)
 _LABEL = re.compile(r"\s*(?:[-*•] )?\**\d{1,2}\**\s*[:：=]")
 _PAIR = re.compile(r"(?<![\w.])\d{1,2}(?= ?[(（:：=] ?[-−]?\d+\.\d+(?! ?[%x×]))")
 _ON_LAYERS = re.compile(r"\blayers?\b|层", re.IGNORECASE)
@@ -85,6 +86,9 @@ def read(answer: str, facts: Facts) -> list[Passage]:
 def _of_layer_column(passage: Passage, passages: Sequence[Passage]) -> Passage:
     """The passage; a bare number below "Layer" is the index of one."""
     heads = [passages[above].text for above in passage.above] if passage.cell else []
+    if passage.text.strip(" *").isdigit() and any(_EPOCH_HEAD.fullmatch(head) for head in heads[-1:]):
+        (token,) = passage.tokens
+        return passage._replace(cues=(Cue("epoch", (int(token.text),), token.start, token.end),))
     if not (passage.text.strip(" *").isdigit() and any(_LAYER_HEAD.fullmatch(head) for head in heads)):
         return passage
     (token,) = passage.tokens

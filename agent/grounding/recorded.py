@@ -78,7 +78,16 @@ def facts_of(texts: Iterable[str], runs: Iterable[Run] = (), said: str = "") -> 
     removed = {each.run: each.layers for each in found.lists if each.what == "removed" and each.subject not in ASIDE}
     numbers = [*completed(list(first.values()), removed)]
     numbers += [*counted(numbers), *summed(numbers)]
+    found.lists.extend(_kept(found.lists, numbers))
     return found._replace(numbers=numbers, sizes=sorted((abs(each.value), i) for i, each in enumerate(numbers)))
+
+
+def _kept(lists: Iterable[Layers], numbers: Iterable[Fact]) -> Iterator[Layers]:
+    """What stays where a list of what goes is recorded."""
+    totals = {fact.run: int(fact.value) for fact in numbers if fact.name == "layers"}
+    for each in [each for each in lists if each.what == "removed" and each.layers and each.run in totals]:
+        left = tuple(i for i in range(totals[each.run]) if i not in each.layers)
+        yield each.model_copy(update={"layers": left, "what": "kept"})
 
 
 def _key(fact: Fact) -> tuple[Any, ...]:
