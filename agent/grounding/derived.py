@@ -9,7 +9,7 @@ from math import inf
 from agent.grounding.amounts import PERCENT, POINTS, TIMES, Amount, factors, physical
 from agent.grounding.completed import wholes
 from agent.grounding.facts import ASIDE, Fact, Facts
-from agent.grounding.fitting import by_model, counts_examples, is_more, misfit
+from agent.grounding.fitting import by_model, counts_examples, is_more, misfit, record_of
 from agent.grounding.numbers import Token
 from agent.grounding.places import Place
 from agent.grounding.words import pattern
@@ -60,10 +60,20 @@ def derived(place: Place, facts: Facts, stated: Sequence[Fact]) -> list[Derived]
     for pair in _pairs(place, facts, set(place.measures)):
         if by and pair[0].methods and pair[0].subject not in ASIDE and not by & set(pair[0].methods):
             continue  # of another method than what stands beside it
+        if any(_of_another(place, each, beside) for each in pair):
+            continue  # of another candidate
         fitting = [value for value in _values(place, *pair, faster) if _holds(amount, value, token.unit)]
         if fitting and (cost := misfit(place, pair)) < inf:
             costs.append((cost, pair[0].run != pair[1].run, len(costs), fitting[0], pair))
     return [(value, pair) for *_, value, pair in sorted(costs, key=lambda each: each[:3])]
+
+
+def _of_another(place: Place, fact: Fact, beside: Sequence[Fact]) -> bool:
+    """Whether a fact is of a candidate that nothing names, where the same of other candidates stands beside the number."""
+    if fact.subject != "alternative" or by_model(place, fact, specific=True) < inf:
+        return False
+    others = {record_of(each) for each in beside if each.name == fact.name and each.subject == fact.subject}
+    return bool(others) and record_of(fact) not in others
 
 
 def _of_parts(place: Place, facts: Facts, stated: Sequence[Fact]) -> Iterator[Derived]:
@@ -142,6 +152,9 @@ def _may_be_computed(place: Place) -> bool:
         return True
     if not token.unit:
         return bool(pattern("more_by").search(place.ahead) or pattern("more_than").match(place.behind))
+    labelled = re.search(r"[:：][ *]*$", place.ahead) and not re.match(r" ?(?:of\b|的)", place.behind)
+    if labelled and not is_more(place) and not place.clause_says("change"):
+        return False  # a label says that it is a value
     return place.says("compared")
 
 

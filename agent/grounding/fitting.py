@@ -185,7 +185,8 @@ def _of_subject(place: Place, fact: Fact) -> float:
             own += 4 * any(fact.subject not in values for values in place.soft())
         else:
             own = by_model(place, fact)
-        if fact.methods and (head := place.head("method")) and not set(fact.methods) & set(head):
+        head = set(place.head("method"))
+        if fact.methods and head and (not head & set(fact.methods) or (len(head) > 1 and not place.token.unit)):
             return inf
         other = 3 * bool(place.own("subject") - set(ASIDE) - {fact.subject})  # "the original has 88.0 %"
         return inf if own == inf else min(max(own - 1, 0) / 2 + other, LIMIT)
