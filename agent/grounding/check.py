@@ -126,7 +126,10 @@ def _both(place: Place, facts: Facts) -> Reading:
         token._replace(kind="quantity", text=str(each).lstrip("-−+"), low=None, high=None, hedge=hedge)
         for each, hedge in ((token.low, "over"), (token.high, "under"))
     ]
-    found = [_direct(Place(each, place.passage, place.passages), facts) for each in ends]
+    places = [Place(each, place.passage, place.passages) for each in ends]
+    for each in places:
+        each.given = not place.named("method")  # from the lowest to the highest of all
+    found = [_direct(each, facts) for each in places]
     return next((each for each in found if isinstance(each.result, str)), found[0])._replace(place=place)
 
 

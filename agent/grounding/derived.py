@@ -8,8 +8,9 @@ from math import inf
 
 from agent.grounding.amounts import PERCENT, POINTS, TIMES, Amount, factors, physical
 from agent.grounding.completed import wholes
+from agent.grounding.differences import counts_examples, is_more
 from agent.grounding.facts import ASIDE, Fact, Facts
-from agent.grounding.fitting import by_model, counts_examples, is_more, misfit, record_of
+from agent.grounding.fitting import by_model, misfit, record_of
 from agent.grounding.numbers import Token
 from agent.grounding.places import Place
 from agent.grounding.words import pattern
@@ -115,8 +116,10 @@ def _widths(stated: Sequence[Fact]) -> Iterator[Derived]:
 
 
 def _of_each(place: Place, facts: Facts) -> Iterator[Derived]:
-    """The time for one text of several at once."""
+    """The time for one text of several at once, and what one of all is of them."""
     for fact in facts.numbers:
+        if fact.name == "examples" and fact.split and place.token.unit in POINTS:
+            yield 100 / fact.value, (fact,)
         if fact.name == "latency_ms" and fact.texts and (physical(place.token) or "") == fact.unit:
             without_texts = fact.model_copy(update={"texts": None})
             if misfit(place, (without_texts,)) < inf:

@@ -11,6 +11,7 @@ from math import inf
 from typing import Any
 
 from agent.grounding.amounts import PERCENT, POINTS, TIMES, physical
+from agent.grounding.differences import counts_examples, is_more, is_negative
 from agent.grounding.facts import ASIDE, MEASURED, SMALL, Fact
 from agent.grounding.numbers import Token
 from agent.grounding.places import LAYERS, Place
@@ -28,14 +29,6 @@ _FORETOLD = {"latency_ms", "disk_mb", "seconds", "peak_memory_mb", "speedup"}
 _OF_MODEL = {*SHARES, "error", "loss", "perplexity"}
 _SIZES = {"latency_ms", "disk_mb", "peak_memory_mb"}
 _PERCENTAGES = {*SHARES, "error", "right", "score", "fidelity", "kendall_w"}
-_DIFFERENCE = re.compile(
-    r"(?:\b(?:by|sav(?:e|es|ed|ing)(?: of)?|(?:reduction|difference|gap|gain|drop|decrease|increase) of)|减少了?|降低了?|下降了?|增加了?|提升了?|提高了?|(?<!至)少|差)[\s*]*(?:about |around |roughly |some |only |just |约|大约)?$",
-    re.IGNORECASE,
-)  # what follows is no value but the difference of two
-_MORE = re.compile(
-    r"[ *]*(?:lower|higher|less|more|fewer|smaller|larger|bigger|faster|slower|quicker|better|worse|reduction|decrease|increase|drop|improvement|saved)\b",
-    re.IGNORECASE,
-)
 _BASE = re.compile(
     r"(?:(?:\b(?:of|as|than|over|against|with|to|vs\.?|versus)|fast as|/)(?: the| its| an?)?\s*\**|(?:保留了?|是|为|比|相对于?|相当于|与)\s*\**)$",
     re.IGNORECASE,
@@ -67,7 +60,7 @@ def _single(place: Place, fact: Fact) -> Iterator[float]:
     cited = place.cited
     yield inf if cited and fact.run is not None and fact.run not in cited else 0
     yield _of_name(place, fact)
-    if fact.value > 0 and (fact.low is None or fact.low > 0) and _is_negative(place.token):
+    if fact.value > 0 and (fact.low is None or fact.low > 0) and is_negative(place.token):
         yield inf
     if not fact.ratio and not fact.named and fact.name not in ("score", "max_logit_difference"):
         yield inf if is_more(place) else 0
@@ -153,22 +146,6 @@ def by_model(place: Place, fact: Fact, specific: bool = False) -> float:
         lists = [each for each in place.passage.tokens if each.layers and set(each.layers) == set(fact.removed)]
         found += [1 + place.far(Cue("layer", each.layers, each.start, each.end)) for each in lists]
     return min(found)
-
-
-def counts_examples(place: Place) -> bool:
-    """Whether a number is one of examples, right or wrong."""
-    token = place.token
-    return token.text.isdigit() and not token.unit and bool({"examples", "right", "wrong"} & set(place.measures))
-
-
-def _is_negative(token: Token) -> bool:
-    return token.text[0] in "-−" and token.kind == "quantity" and "." in token.text and not token.unit
-
-
-def is_more(place: Place) -> bool:
-    """Whether its sign, or the words right beside it, make a number the difference of two."""
-    signed = place.token.unit in PERCENT and place.token.text[0] in "+-−"
-    return signed or bool(_DIFFERENCE.search(place.ahead) or _MORE.match(place.behind))
 
 
 def record_of(fact: Fact) -> tuple[str | None, str]:
@@ -290,6 +267,8 @@ def of_each_method(place: Place, best: Fact, equal: Sequence[Fact]) -> bool:
     """Whether a number that is said of several methods is that of each, or a tau that of each two of them."""
     if not best.methods or best.subject in ASIDE:
         return True
+    if pattern("rest").search(place.ahead[place.clause[0] :]):  # of the others
+        return True
     alike = [fact for fact in equal if fact.name == best.name and fact.layer == best.layer]
     alone = {fact.methods[0] for fact in alike if len(fact.methods) == 1}
     pairs = {frozenset(fact.methods) for fact in alike if len(fact.methods) == 2}
@@ -354,7 +333,8 @@ def _pair(place: Place, first: Fact, second: Fact) -> Iterator[float]:
     elif meant:
         yield excess(meant, {first.name, "score"} if first.name in SHARES else {first.name})
     else:
-        yield 0 if unit in POINTS or physical(place.token) else inf
+        in_nats = first.name in ("loss", "score") and re.match(r"[^.;\n]{0,20}?\bnats\b", place.behind)
+        yield 0 if unit in POINTS or physical(place.token) or in_nats else inf
     if first.split:
         yield excess(place.named("split"), {first.split})
     if first.texts:
