@@ -20,6 +20,7 @@ _WENT = re.compile(
     r"(?:\b(?:to|from|at)|到|至|从|由|降为|升为)[\s*]*(?:about |around |roughly |约|大约)?$", re.IGNORECASE
 )
 _COUNTS = {"layers_removed", "layers_kept"}
+_KEPT = re.compile(r"\b(?:ke(?:ep|pt)|retain|hold|preserv)\w*[ *a-z]{0,20}$|保留[^，。]{0,8}$", re.IGNORECASE)
 _TOLD = 5  # so many digits are not met by chance
 _COUNTED = {"right", "wrong", "seconds"}
 Derived = tuple[float, tuple[Fact, ...]]  # what is computed, and from what
@@ -151,7 +152,7 @@ def _may_be_computed(place: Place) -> bool:
         return True
     if counts_examples(place) and (place.clause_says("compared") or place.clause_says("recovered")):
         return True
-    if not token.unit and len(token.text.strip("0").replace(",", "")) >= _TOLD:
+    if not token.unit and len(re.sub(r"\D", "", token.text).strip("0")) >= _TOLD:
         return True
     if not token.unit:
         return bool(pattern("more_by").search(place.ahead) or pattern("more_than").match(place.behind))
@@ -178,7 +179,10 @@ def _values(place: Place, first: Fact, second: Fact, faster: bool) -> Iterator[f
     elif unit in TIMES and a and b:
         yield from (a / b,) if first.layer != second.layer else (a / b, b / a)
     elif unit in PERCENT and a and b:
-        yield from (100 * abs(a - b) / a, 100 * b / a)
+        yield 100 * b / a
+        if _KEPT.search(place.ahead):
+            return
+        yield 100 * abs(a - b) / a
         if first.name in SHARES:  # "1.8 % lower" of two percentages
             yield 100 * abs(a - b)
         if faster or "dense" not in (first.subject, second.subject):

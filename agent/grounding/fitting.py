@@ -14,7 +14,7 @@ from agent.grounding.amounts import PERCENT, POINTS, TIMES, physical
 from agent.grounding.differences import counts_examples, is_more, is_negative
 from agent.grounding.facts import ASIDE, MEASURED, SMALL, Fact
 from agent.grounding.numbers import Token
-from agent.grounding.places import LAYERS, Place
+from agent.grounding.places import ABOVE, LAYERS, Place
 from agent.grounding.words import Cue, Dimension, pattern
 from tools.wording import SHARES
 
@@ -27,6 +27,7 @@ _ESSENTIAL = {"score", "error", "throughput", "max_logit_difference", "fidelity"
               "steadiness"}  # fmt: skip
 _FORETOLD = {"latency_ms", "disk_mb", "seconds", "peak_memory_mb", "speedup"}
 _OF_MODEL = {*SHARES, "error", "loss", "perplexity"}
+_OF_METHOD = ("fidelity", "tau", "kendall_w", "steadiness")
 _SIZES = {"latency_ms", "disk_mb", "peak_memory_mb"}
 _PERCENTAGES = {*SHARES, "error", "right", "score", "fidelity", "kendall_w"}
 _BASE = re.compile(
@@ -162,6 +163,8 @@ def _of_subject(place: Place, fact: Fact) -> float:
             own += 4 * any(fact.subject not in values for values in place.soft())
         else:
             own = by_model(place, fact)
+        if fact.subject == "curve" and place.cues("method") and not set(fact.methods) & set(place.named("method")):
+            return inf
         head = set(place.head("method"))
         if fact.methods and head and (not head & set(fact.methods) or (len(head) > 1 and not place.token.unit)):
             return inf
@@ -253,6 +256,13 @@ def _of_name(place: Place, fact: Fact) -> float:
         and "dense" not in place.named("subject")
     ):
         return inf  # "SHAP: 0.74" is no accuracy of the model
+    if (
+        own == inf
+        and not token.unit
+        and fact.name in _OF_MODEL
+        and any(named.get(each, inf) < ABOVE for each in _OF_METHOD)
+    ):
+        return inf  # "SHAP's fidelity of 0.88 beats ablation's 0.73": of the same
     of_model = not fact.methods and fact.layer is None and "alternative" not in place.named("subject")
     if own == inf and not token.unit and of_model and place.own_cues("method"):
         return inf  # in a sentence on a method what else is measured has to be named
