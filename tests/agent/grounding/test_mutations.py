@@ -6,7 +6,9 @@ first) was only counted until the check was done (20 of 69 refused) and mended b
 2026-11-27 by somebody who did not know the check: every second one was looked at when the check was rebuilt (25 of 60 were
 refused before), the others were only counted; "varied" was written on 2026-11-28 to find what the rebuilt check does not know,
 by those who built it (when new 19 of 70, 14 of 60 and 12 of 40 were refused; before the rebuilding 28, 20 and 20); "blind" was written on the same day by somebody who did not know the check either
-(35 of 70 refused before the rebuilding, 22 after it, then looked at); "model" is what Qwen2.5-Coder-1.5B said of these runs, labelled by hand.
+(35 of 70 refused before the rebuilding, 22 and, when first looked at, 16 after it); "varied" and "blind" were looked at, answer by
+answer, and mended by on 2026-11-28; "later" was written on that day in five lots, each to see what the check as mended by those
+before does not know (when new 25 of 89, 19 of 81, 16 of 69, 8 of 52 and 7 of 42 were refused), and mended by; "model" is what Qwen2.5-Coder-1.5B said of these runs, labelled by hand.
 """
 
 import json
@@ -87,10 +89,11 @@ def refused(part: str) -> tuple[str, ...]:
     [
         ("own", 0.02),
         ("dev", 0.02),
-        ("holdout", 0.03),
+        ("holdout", 0.02),
         ("unseen", 0.02),
-        ("varied", 0.08),
-        ("blind", 0.23),
+        ("varied", 0.02),
+        ("blind", 0.02),
+        ("later", 0.02),
         ("model", 0.0),
     ],
 )
@@ -109,7 +112,15 @@ def test_wrong_answers_of_a_real_model_are_refused() -> None:
 
 @pytest.mark.parametrize(
     ("part", "least"),
-    [("own", 0.98), ("dev", 0.93), ("holdout", 0.94), ("unseen", 0.92), ("varied", 0.92), ("blind", 0.91)],
+    [
+        ("own", 0.98),
+        ("dev", 0.94),
+        ("holdout", 0.95),
+        ("unseen", 0.94),
+        ("varied", 0.94),
+        ("blind", 0.93),
+        ("later", 0.92),
+    ],
 )
 def test_mutations_are_caught(part: str, least: float) -> None:
     """Of good answers that pass: those that are refused anyway would be counted as caught."""
