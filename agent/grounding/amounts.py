@@ -61,7 +61,10 @@ class Amount(NamedTuple):
         if token.unit in _SCALES and re.fullmatch(r"[1-9][\d,]*0", text):  # 2090 万 of 20,939,522
             whole = text.replace(",", "").rstrip("0")
             text = f"{whole}e{len(text.replace(',', '')) - len(whole)}"
-        return cls.of(text, token.hedge, token.spelt and token.unit in PERCENT | TIMES)
+        hedge = token.hedge
+        if text[0] in "-−":  # below -0.5 is further from 0
+            hedge = {"under": "over", "over": "under"}.get(hedge, hedge)
+        return cls.of(text, hedge, token.spelt and token.unit in PERCENT | TIMES)
 
     def holds(self, value: float, factor: float = 1.0) -> bool:
         """Whether the value, times the factor, rounds to this; the sign is left to the words of a sentence."""

@@ -4,7 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from agent.grounding.facts import SMALL, Fact
+from agent.grounding.facts import ASIDE, SMALL, Fact
 
 
 def completed(numbers: list[Fact], removed: dict[str | None, tuple[int, ...]]) -> Iterator[Fact]:
@@ -52,6 +52,18 @@ def counted(numbers: Iterable[Fact]) -> Iterator[Fact]:
         if fact.name == "right" and (total := of_all.get((fact.run, where))):
             wrong = {"value": total - fact.value, "name": "wrong", "path": f"{where}.n - {fact.path}"}
             yield fact.model_copy(update=wrong)
+    whole = {(fact.run, fact.split): fact.value for fact in numbers if fact.path.startswith("splits.")}
+    for fact in numbers:
+        total = whole.get((fact.run, fact.split), 0)
+        if (
+            fact.name == "accuracy"
+            and fact.split == "select"
+            and not fact.ratio
+            and total
+            and fact.subject not in ASIDE
+        ):
+            right = {"value": round(fact.value * total), "low": None, "high": None, "name": "right", "named": True}
+            yield fact.model_copy(update={**right, "path": f"{fact.path} right"})
 
 
 def wholes(numbers: Iterable[Fact]) -> Iterator[tuple[Fact, list[Fact]]]:

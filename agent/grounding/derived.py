@@ -116,11 +116,19 @@ def _widths(stated: Sequence[Fact]) -> Iterator[Derived]:
             yield from ((100 * (fact.high - fact.low) / n, (fact,)) for n in (1, 2))
 
 
+def _epochs(fact: Fact, facts: Facts) -> float:
+    """How many the time was for."""
+    counts = [each for each in facts.numbers if each.name == "epochs" and each.run == fact.run]
+    return next((each.value for each in counts if (".healing" in each.path) == (".healing" in fact.path)), 0)
+
+
 def _of_each(place: Place, facts: Facts) -> Iterator[Derived]:
     """The time for one text of several at once, and what one of all is of them."""
     for fact in facts.numbers:
         if fact.name == "examples" and fact.split and place.token.unit in POINTS:
             yield 100 / fact.value, (fact,)
+        if fact.name == "seconds" and (count := _epochs(fact, facts)) and place.says("each_epoch"):
+            yield fact.value / count, (fact,)
         if fact.name == "latency_ms" and fact.texts and (physical(place.token) or "") == fact.unit:
             without_texts = fact.model_copy(update={"texts": None})
             if misfit(place, (without_texts,)) < inf:

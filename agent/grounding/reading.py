@@ -236,7 +236,7 @@ def _size(token: Token, text: str, named: Sequence[Cue]) -> Cue:
     after = [cue for cue in said if token.end <= cue.start < token.end + 24]
     near = (before[-1:] or after[:1]) and str((before[-1:] or after[:1])[0].values[0])
     less = re.match(r"[ *]*(?:layers? )?(?:less|fewer)\b", text[token.end :])
-    if near == "removed" and re.search(r"\bto[ *]*$", text[: token.start]):  # dropping to two layers
+    if near == "removed" and re.search(r"\b(?:to|at)[ *]*$", text[: token.start]):  # dropping to two layers
         near = "kept"
     saids = ["removed"] if less else [near] if near else ["kept", "removed"]
     return Cue("size", tuple((each, int(token.text)) for each in saids), token.start, token.end)
