@@ -15,7 +15,7 @@ from agent.grounding.differences import counts_examples, is_more, is_negative
 from agent.grounding.facts import ASIDE, MEASURED, SMALL, Fact
 from agent.grounding.numbers import Token
 from agent.grounding.places import ABOVE, LAYERS, Place
-from agent.grounding.words import Cue, Dimension, pattern
+from agent.grounding.words import Cue, Dimension
 from tools.wording import SHARES
 
 WEAK = 1  # for a number as short as 0.3
@@ -198,7 +198,7 @@ def _of_methods(place: Place, fact: Fact) -> float:
         if fact.name == "examples":
             return inf
         return 0 if fact.name == "score" or fact.methods == ("consensus",) or fact.name not in _ESSENTIAL else inf
-    if fact.layer is None and pattern("rest").search(place.ahead[place.clause[0] :]):
+    if fact.layer is None and place.of_the_rest:
         return inf if fact.methods[0] in named else 0
     return _unless_spoken_for(place, "method", named.get(fact.methods[0], inf))
 
@@ -211,7 +211,7 @@ def _of_layer(place: Place, fact: Fact) -> float:
     if fact.name == "parameters":  # all are of one size
         return 0 if place.clause_says("each_layer") else 1
     named = place.named("layer")
-    if pattern("rest").search(place.ahead[place.clause[0] :]):
+    if place.of_the_rest:
         return inf if fact.layer in named else 0
     if not named:
         told = len(re.sub(r"\D", "", place.token.text).lstrip("0")) > 2 or place.given  # "the last one has 0.498"
@@ -277,7 +277,7 @@ def of_each_method(place: Place, best: Fact, equal: Sequence[Fact]) -> bool:
     """Whether a number that is said of several methods is that of each, or a tau that of each two of them."""
     if not best.methods or best.subject in ASIDE:
         return True
-    if pattern("rest").search(place.ahead[place.clause[0] :]):  # of the others
+    if place.of_the_rest:  # of the others
         return True
     alike = [fact for fact in equal if fact.name == best.name and fact.layer == best.layer]
     alone = {fact.methods[0] for fact in alike if len(fact.methods) == 1}

@@ -23,7 +23,7 @@ _DIRECT = re.compile(
     r"[)）\]]?[\s*(（`]*(?:(?:nats|was|were|of|for|by|in|on|with|under|at|per|the|its|their|a|an|this|that|all|test|more|each|layer|block|的|在|个)[\s*]+|的|个)*",
     re.IGNORECASE,
 )
-_WITH_UNIT = {"ms": {"latency_ms"}, "MB": {"disk_mb", "peak_memory_mb", "parameters"}}
+_WITH_UNIT = {"ms": {"latency_ms"}, "MB": {"disk_mb", "peak_memory_mb"}}
 COUNTS = {"examples", "epochs", "epoch", "best_epoch", "evaluations", "seed", "cores", "rank", "methods", "texts",
           "batch_size", "max_tokens"}  # fmt: skip
 _LABELLED = re.compile(
@@ -126,6 +126,13 @@ class Place:
         """Whether its clause has words of that pattern."""
         start, end = self.clause
         return bool(pattern(name).search(self.passage.text[start:end]))
+
+    @property
+    def of_the_rest(self) -> bool:
+        """Whether it is said of all but those that are named: ", the others, which are all below -0.5"."""
+        start, text = self.clause[0], self.passage.text
+        start = 0 if re.match(r"\s*(?:which|that)\b", text[start:]) else start
+        return bool(pattern("rest").search(text[start : self.token.start]))
 
     def named(self, dimension: Dimension) -> dict[Any, int]:
         """Each value that is named in the dimension, with the distance of the nearest word for it."""
