@@ -12,7 +12,7 @@ from agent.grounding.values import equal
 from agent.grounding.words import Cue, pattern
 
 _COPULA = re.compile(
-    r"\s*\**\s*层?\s*\**\s*(?:is|are|was|were|can|has been|have been|to|comes?|ranks?|是|被|可以|都|已|的)?\s*(?:be |the |all |both |by \w+ |also |that |已经|被)*(?:\([^)]*\) *|（[^）]*）)*",
+    r"\s*\**\s*层?\s*\**\s*(?:is|are|was|were|at|on|can|has been|have been|to|comes?|ranks?|是|被|可以|都|已|的)?\s*(?:be |the |all |both |by \w+ |also |that |已经|被)*(?:\([^)]*\) *|（[^）]*）)*",
     re.IGNORECASE,
 )
 _OBJECT = re.compile(r"[\s*:：]*(?:(?:only|just|the|layers?|blocks?)[\s*]*|第)*[\[(]?", re.IGNORECASE)
@@ -101,7 +101,9 @@ def _counts_of_column(token: Token, passage: Passage, passages: Sequence[Passage
     head = passages[passage.above[-1]] if passage.above else passage
     rest = [each for each in passages if each.cell and each.line > head.line]
     column = [each.text.strip() for each in rest if each.above[-1:] == passage.above[-1:]]
-    if not re.search(r"\blayers\b|层数|几层", head.text, re.IGNORECASE) or not all(map(str.isdigit, column)):
+    if not re.search(r"\blayers\b|removed|kept|层数|几层", head.text, re.IGNORECASE) or not all(
+        map(str.isdigit, column)
+    ):
         return None
     rows = [int(each) for each in column]
     if len(rows) < 2 or rows not in (sorted(set(rows)), sorted(set(rows), reverse=True)):

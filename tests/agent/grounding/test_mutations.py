@@ -7,8 +7,8 @@ first) was only counted until the check was done (20 of 69 refused) and mended b
 refused before), the others were only counted; "varied" was written on 2026-11-28 to find what the rebuilt check does not know,
 by those who built it (when new 19 of 70, 14 of 60 and 12 of 40 were refused; before the rebuilding 28, 20 and 20); "blind" was written on the same day by somebody who did not know the check either
 (35 of 70 refused before the rebuilding, 22 and, when first looked at, 16 after it); "varied" and "blind" were looked at, answer by
-answer, and mended by on 2026-11-28; "later" was written on that day in five lots, each to see what the check as mended by those
-before does not know (when new 25 of 89, 19 of 81, 16 of 69, 8 of 52 and 7 of 42 were refused), and mended by; "model" is what Qwen2.5-Coder-1.5B said of these runs, labelled by hand.
+answer, and mended by on 2026-11-28; "later" was written on that day in seven lots, each to see what the check as mended by those
+before does not know (when new 25 of 89, 19 of 81, 16 of 69, 8 of 52, 7 of 42, 9 of 30 and 4 of 26 were refused, five of them not true and left out), and mended by; "model" is what Qwen2.5-Coder-1.5B said of these runs, labelled by hand.
 """
 
 import json
@@ -93,7 +93,7 @@ def refused(part: str) -> tuple[str, ...]:
         ("unseen", 0.02),
         ("varied", 0.02),
         ("blind", 0.02),
-        ("later", 0.02),
+        ("later", 0.03),
         ("model", 0.0),
     ],
 )
