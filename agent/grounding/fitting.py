@@ -141,12 +141,17 @@ def by_model(place: Place, fact: Fact, specific: bool = False) -> float:
         gone, kept = len(fact.removed), fact.kept
         found += [d for size, d in place.named("size").items() if size in (("removed", gone), ("kept", kept))]
     if fact.removed is not None:
-        total = frozenset(range(len(fact.removed) + (fact.kept or 0)))
-        sets = (("removed", frozenset(fact.removed)), ("kept", total - set(fact.removed)))
-        found += [d for each, d in place.named("set").items() if each in sets]
+        found += [d for each, d in place.named("set").items() if each in sets_of(fact)]
         lists = [each for each in place.passage.tokens if each.layers and set(each.layers) == set(fact.removed)]
         found += [1 + place.far(Cue("layer", each.layers, each.start, each.end)) for each in lists]
     return min(found)
+
+
+def sets_of(fact: Fact) -> list[tuple[str, frozenset[int]]]:
+    """What is said of the layers of its model: these removed, those kept."""
+    removed = frozenset(fact.removed or ())
+    kept = frozenset(range(len(removed) + (fact.kept or 0))) - removed
+    return [("removed", removed), ("kept", kept)] if fact.removed is not None else []
 
 
 def record_of(fact: Fact) -> tuple[str | None, str]:
@@ -160,6 +165,7 @@ def _of_subject(place: Place, fact: Fact) -> float:
             return 0
         if fact.subject == "expected" or fact.name in ("layers_removed", "layers_kept"):
             own = float(place.named("subject").get(fact.subject, inf))
+            own = min([own, *(d for each, d in place.named("set").items() if each in sets_of(fact))])
             own += 4 * any(fact.subject not in values for values in place.soft())
         else:
             own = by_model(place, fact)

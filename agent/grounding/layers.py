@@ -228,8 +228,12 @@ def _in_set(place: Place, said: str, lists: list[Layers], facts: Facts) -> Where
                 return f"not all of these methods have these layers {said}"
     alone = len(token.layers) == 1 and not _ONLY.search(place.ahead)
     part = alone or bool(_SOME.search(place.passage.text))
+    sizes = set(place.named("size"))
+    total = next((int(fact.value) for fact in facts.numbers if fact.name == "layers"), 0)
     for each in lists:
-        if each.subject in ASIDE and not (set(each.methods) & set(methods) or each.subject in named):
+        other = "kept" if said == "removed" else "removed"
+        best_of_size = not each.methods and {(said, len(each.layers)), (other, total - len(each.layers))} & sizes
+        if each.subject in ASIDE and not (set(each.methods) & set(methods) or each.subject in named or best_of_size):
             continue
         if set(token.layers) <= set(each.layers) if part else set(token.layers) == set(each.layers):
             return Where(each.run, each.path)

@@ -287,21 +287,29 @@ def _hedge(text: str, start: int, end: int) -> str:
 
 def _with_intervals(numbers: list[Token], ranges: list[Token], text: str) -> Iterator[Token]:
     """The numbers, those that an interval follows in the same sentence together with it."""
-    for i, token in enumerate(numbers):
-        following = numbers[i + 1].start if i + 1 < len(numbers) else len(text)
-        own = [each for each in ranges if token.end <= each.start < following]
-        between = text[token.end : own[0].start] if own else ""
-        if (
-            own
-            and not token.spelt
-            and own[0].unit in ("", token.unit)
-            and (_one_bracket(token, own[0], text) or not _APART.search(between))
-        ):
-            ranges.remove(own[0])
-            end = own[0].end + (text[own[0].end : own[0].end + 1] in tuple("])）"))  # to be shown with its bracket
-            token = token._replace(low=own[0].low, high=own[0].high, end=end)
+    owners: dict[Token, Token] = {}
+    for interval in ranges:
+        before = [token for token in numbers if token.end <= interval.start and not token.spelt]
+        near = [token for token in before if _may_own(token, interval, text)]
+        within = [
+            token for token in near if _float(interval.low or "0") <= _float(token.text) <= _float(interval.high or "0")
+        ]
+        count = near and near[-1].text.isdigit() and not near[-1].unit  # "89.9 % on the 454 texts (87.0 to 92.3 %)"
+        owner = within[-1:] if count else near[-1:] if near and near[-1] is before[-1] else []
+        owners |= {token: interval for token in owner if token not in owners}
+    for token in numbers:
+        if own := owners.get(token):
+            end = own.end + (text[own.end : own.end + 1] in tuple("])）"))  # to be shown with its bracket
+            beside = not any(token.end <= each.start < own.start for each in numbers)
+            token = token._replace(low=own.low, high=own.high, end=end if beside else token.end)
         yield token
-    yield from ranges
+    yield from (each for each in ranges if each not in owners.values())
+
+
+def _may_own(token: Token, interval: Token, text: str) -> bool:
+    """Whether nothing between keeps the interval from the number."""
+    same = interval.unit in ("", token.unit)
+    return same and (_one_bracket(token, interval, text) or not _APART.search(text[token.end : interval.start]))
 
 
 def _one_bracket(token: Token, interval: Token, text: str) -> bool:
