@@ -11,11 +11,11 @@ HEDGED = 0.05  # "about 100" of 103, "around 30" of 28.6: by at most so much, if
 SPELT_HEDGED = 1 / 8  # "nearly twice" of 1.78
 _SCALES = {"k": 1e3, "thousand": 1e3, "m": 1e6, "million": 1e6, "g": 1e9, "billion": 1e9, "万": 1e4, "亿": 1e8}
 PERCENT = {"%", "percent", "percentage"}
-POINTS = {"points", "point", "pp", "个百分点", "百分点", "percent points", "percent point", "percentage points", "percentage point"}  # fmt: skip
+POINTS = {"points", "point", "pp", "pts", "pt", "个百分点", "百分点", "percent points", "percent point", "percentage points", "percentage point"}  # fmt: skip
 TIMES = {"×", "x", "times", "fold", "-fold", "倍"}
 MINUTES = {"min", "mins", "minute", "minutes", "分钟"}
 ORDINAL = {"st", "nd", "rd", "th"}
-_PHYSICAL = {"ms": "ms", "millisecond": "ms", "milliseconds": "ms", "毫秒": "ms", "mb": "MB", "megabyte": "MB", "megabytes": "MB"}  # fmt: skip
+_PHYSICAL = {"ms": "ms", "millisecond": "ms", "milliseconds": "ms", "毫秒": "ms", "mb": "MB", "megabyte": "MB", "megabytes": "MB", "gb": "MB"}  # fmt: skip
 
 
 class Amount(NamedTuple):
@@ -61,7 +61,10 @@ class Amount(NamedTuple):
         if token.unit in _SCALES and re.fullmatch(r"[1-9][\d,]*0", text):  # 2090 万 of 20,939,522
             whole = text.replace(",", "").rstrip("0")
             text = f"{whole}e{len(text.replace(',', '')) - len(whole)}"
-        return cls.of(text, token.hedge, token.spelt and token.unit in PERCENT | TIMES)
+        hedge = token.hedge
+        if text[0] in "-−":  # below -0.5 is further from 0
+            hedge = {"under": "over", "over": "under"}.get(hedge, hedge)
+        return cls.of(text, hedge, token.spelt and token.unit in PERCENT | TIMES)
 
     def holds(self, value: float, factor: float = 1.0) -> bool:
         """Whether the value, times the factor, rounds to this; the sign is left to the words of a sentence."""
@@ -72,6 +75,8 @@ def factors(token: Token) -> tuple[float, ...]:
     """What a value has to be multiplied by to be written with the unit of the number."""
     if token.unit in PERCENT or token.unit in POINTS:
         return (100.0,)
+    if token.unit == "gb":
+        return (1 / 1000, 1 / 1024)
     if token.unit in MINUTES:
         return (1 / 60,)
     return (1 / _SCALES[token.unit],) if token.unit in _SCALES else (1.0,)

@@ -11,7 +11,8 @@ from math import inf
 from typing import NamedTuple
 
 from agent.grounding.amounts import Amount, factors
-from agent.grounding.derived import derived
+from agent.grounding.derived import derived, is_enumerated, one_respect, written
+from agent.grounding.directions import against_direction
 from agent.grounding.facts import ASIDE, Fact, Facts
 from agent.grounding.fitting import misfit, of_each_method, record_of
 from agent.grounding.layers import check_layers, with_sets, wrong_rankings
@@ -28,6 +29,7 @@ _TO = re.compile(r"\s*(?:to|–|-|—|~|至|到|and)\s*")
 _NOWHERE = "no result holds it"
 _ELSEWHERE = "the results hold it, but not of what it is said of here"
 _EXCHANGED = "it would fit what another number is said of, and that one would fit here"
+_BACKWARDS = "the two numbers go the other way than the words say"
 
 
 class Verified(Record):
@@ -69,18 +71,22 @@ class Reading(NamedTuple):
 
 def check(answer: str, facts: Facts) -> Checked:
     """The numbers of the answer that are backed, each with its fact, and those that are not."""
-    passages = with_sets(read(answer, facts))
+    passages = with_sets(read(answer, facts), facts)
     places = [Place(token, passage, passages) for passage in passages for token in passage.tokens]
     readings = [_direct(place, facts) for place in places]
     readings = [_beside(each, readings, facts) for each in readings]
+    readings = [_against(each, readings, facts) for each in readings]
     readings = [_computed(each, readings, facts) for each in readings]
+    readings = [_beside(each, readings, facts) if _is_cue(each.place) else each for each in readings]
     rankings = wrong_rankings(passages, facts)
     exchanged = _exchanged(readings)
+    backwards = {passage.start: list(against_direction(passage)) for passage in passages}
     verified: list[Verified] = []
     unsupported: list[Unsupported] = []
     for i, each in enumerate(readings):
         token, passage = each.place.token, each.place.passage
         result = _EXCHANGED if i in exchanged else each.result
+        result = _BACKWARDS if token in backwards[passage.start] else result
         result = rankings.get(passage.start, result) if token is passage.tokens[0] else result
         start, end = passage.start + token.start, passage.start + token.end
         if isinstance(result, str):
@@ -117,10 +123,13 @@ def _both(place: Place, facts: Facts) -> Reading:
     """Of "between 60.0 and 76.6 %" the two values, where they are the interval of none."""
     token = place.token
     ends = [
-        token._replace(kind="quantity", text=str(each).lstrip("-−+"), low=None, high=None)
-        for each in (token.low, token.high)
+        token._replace(kind="quantity", text=str(each).lstrip("-−+"), low=None, high=None, hedge=hedge)
+        for each, hedge in ((token.low, "over"), (token.high, "under"))
     ]
-    found = [_direct(Place(each, place.passage, place.passages), facts) for each in ends]
+    places = [Place(each, place.passage, place.passages) for each in ends]
+    for each in places:
+        each.given = not place.named("method")  # from the lowest to the highest of all
+    found = [_direct(each, facts) for each in places]
     return next((each for each in found if isinstance(each.result, str)), found[0])._replace(place=place)
 
 
@@ -158,7 +167,11 @@ def _as_layer(place: Place) -> Place | None:
     token = place.token
     before = any(each.kind == "layers" and each.start < token.start for each in place.passage.tokens)
     alone = not token.unit and token.text.isdigit() and len(token.text) < 3
-    if before and alone and pattern("goes_on").search(place.ahead) and pattern("stops").match(place.behind):
+    goes_on = pattern("goes_on").search(place.ahead) and pattern("stops").match(place.behind)
+    said = any(
+        cue.end <= token.start and not place.passage.text[cue.end : token.start].strip() for cue in place.cues("say")
+    )
+    if before and alone and (goes_on or said):
         return Place(token._replace(kind="layers", layers=(int(token.text),)), place.passage, place.passages)
     return None
 
@@ -167,10 +180,30 @@ def _beside(reading: Reading, readings: Sequence[Reading], facts: Facts) -> Read
     """Once more, where a number beside it says which of the models that were considered is meant."""
     if not isinstance(reading.result, str):
         return reading
-    line = reading.place.passage.line
-    facts_beside = [fact for each in readings if each.place.passage.line == line for fact in each.best]
+    counts = any(cue.start == reading.place.token.start for cue in reading.place.cues("size"))  # of layers
+    near = _is_beside if counts else _in_line
+    facts_beside = [fact for each in readings if near(each.place, reading.place) for fact in each.best]
     reading.place.known |= {record_of(fact) for fact in facts_beside if fact.subject in ASIDE}
     return _direct(reading.place, facts) if reading.place.known else reading
+
+
+def _against(reading: Reading, readings: Sequence[Reading], facts: Facts) -> Reading:
+    """Once more, where it stands against another number: it is of the same, but for one thing, and of that of another."""
+    place = reading.place
+    if not isinstance(reading.result, str) or place.token.kind != "quantity":
+        return reading
+    fitting: list[tuple[float, str, Fact]] = []
+    for other in readings:
+        if other.place.passage is place.passage and len(other.best) == 1 and other.place.token in place.against:
+            for fact in equal(place.token, facts):
+                if one_respect(other.best[0], fact):
+                    alone = place.set_against(other.place.token, other.best[0], fact)
+                    cost = misfit(alone, (fact,))
+                    fitting.append((cost, fact.path, fact))
+    if not fitting:
+        return reading
+    cost, _, best = min(fitting, key=lambda each: each[:2])
+    return Reading(place, _of_fact(best), ((best,),), cost, (best,)) if cost < inf else reading
 
 
 def _computed(reading: Reading, readings: Sequence[Reading], facts: Facts) -> Reading:
@@ -180,7 +213,10 @@ def _computed(reading: Reading, readings: Sequence[Reading], facts: Facts) -> Re
         return reading
     if place.token.kind not in ("layers", "list"):
         beside = [each for each in readings if each is not reading and _is_beside(each.place, place)]
-        stated = [each.best[0] for each in beside if len(each.best) == 1]
+        alone = [each for each in beside if len(each.best) == 1]
+        stated = [each.best[0] for each in alone] + [written(each.place.token, each.best[0]) for each in alone]
+        if is_enumerated(place, facts):
+            return reading._replace(result=_of_text(None, "the answer"))
         if found := derived(place, facts, stated):
             value, behind = found[0]
             candidates = tuple(each for _, each in found)
@@ -191,15 +227,23 @@ def _computed(reading: Reading, readings: Sequence[Reading], facts: Facts) -> Re
     return reading
 
 
+def _in_line(other: Place, place: Place) -> bool:
+    return other.passage.line == place.passage.line
+
+
 def _is_beside(other: Place, place: Place) -> bool:
-    same = other.passage.paragraph == place.passage.paragraph
-    return same and (not place.passage.cell or other.passage.line == place.passage.line)
+    """In the same row, or in the paragraph, the list or the table that it follows."""
+    if place.passage.cell:
+        return _in_line(other, place)
+    return 0 <= place.passage.paragraph - other.passage.paragraph <= 1
 
 
 def _exchanged(readings: Sequence[Reading]) -> set[int]:
     """The numbers that would fit better the other way round, two by two."""
     found: set[int] = set()
-    known = [i for i, each in enumerate(readings) if each.candidates and not _is_cue(each.place)]
+    known = [
+        i for i, each in enumerate(readings) if len(each.best) == 1 and each.candidates and not _is_cue(each.place)
+    ]
     for i, j in combinations(known, 2):
         one, two = readings[i], readings[j]
         if _against_time(one, two):
@@ -208,8 +252,8 @@ def _exchanged(readings: Sequence[Reading]) -> set[int]:
         first, second = one.place.token, two.place.token
         if now <= MARGIN or first.unit != second.unit or ("." in first.text) != ("." in second.text):
             continue
-        then = _best(one.place, two) + _best(two.place, one)
-        if then + MARGIN < now:
+        there, here = _best(two.place, one), _best(one.place, two)
+        if there <= two.cost and here <= one.cost and there + here + MARGIN < now:  # better here, and no worse there
             found |= {i, j}
     return found
 

@@ -11,10 +11,11 @@ from math import inf
 from typing import Any
 
 from agent.grounding.amounts import PERCENT, POINTS, TIMES, physical
+from agent.grounding.differences import counts_examples, is_more, is_negative
 from agent.grounding.facts import ASIDE, MEASURED, SMALL, Fact
 from agent.grounding.numbers import Token
-from agent.grounding.places import LAYERS, Place
-from agent.grounding.words import Cue, Dimension, pattern
+from agent.grounding.places import ABOVE, LAYERS, Place
+from agent.grounding.words import Cue, Dimension
 from tools.wording import SHARES
 
 WEAK = 1  # for a number as short as 0.3
@@ -22,18 +23,13 @@ SPOKEN_FOR = 2
 LIMIT = 4  # words that are nearer by more than that are of something else
 UNNAMED = 6.5  # the distance of what is not named: nearer words are of something else only where no number is between
 _TELLING = 4  # so many digits are hardly those of something else by chance
-_ESSENTIAL = {"score", "max_logit_difference", "fidelity", "rank", "last_rank", "tau", "kendall_w",
+_ESSENTIAL = {"score", "error", "throughput", "max_logit_difference", "fidelity", "rank", "last_rank", "tau", "kendall_w",
               "steadiness"}  # fmt: skip
+_FORETOLD = {"latency_ms", "disk_mb", "seconds", "peak_memory_mb", "speedup"}
+_OF_MODEL = {*SHARES, "error", "loss", "perplexity"}
+_OF_METHOD = ("fidelity", "tau", "kendall_w", "steadiness")
 _SIZES = {"latency_ms", "disk_mb", "peak_memory_mb"}
 _PERCENTAGES = {*SHARES, "error", "right", "score", "fidelity", "kendall_w"}
-_DIFFERENCE = re.compile(
-    r"(?:\b(?:by|sav(?:e|es|ed|ing)(?: of)?|(?:reduction|difference|gap|gain|drop|decrease|increase) of)|减少了?|降低了?|下降了?|增加了?|提升了?|提高了?|(?<!至)少|差)[\s*]*(?:about |around |roughly |some |only |just |约|大约)?$",
-    re.IGNORECASE,
-)  # what follows is no value but the difference of two
-_MORE = re.compile(
-    r"[ *]*(?:lower|higher|less|more|fewer|smaller|larger|bigger|faster|slower|quicker|better|worse|reduction|decrease|increase|drop|improvement|saved)\b",
-    re.IGNORECASE,
-)
 _BASE = re.compile(
     r"(?:(?:\b(?:of|as|than|over|against|with|to|vs\.?|versus)|fast as|/)(?: the| its| an?)?\s*\**|(?:保留了?|是|为|比|相对于?|相当于|与)\s*\**)$",
     re.IGNORECASE,
@@ -43,7 +39,9 @@ _OF = re.compile(r"\bof(?: the| its| an?)?\s*\**$", re.IGNORECASE)
 
 
 def misfit(place: Place, facts: tuple[Fact, ...]) -> float:
-    """How badly the words fit the fact, or the two that the number is computed from; infinite where they contradict it."""
+    """How badly the words fit the fact, or the two that the number is computed from; infinite where they contradict it, and for a sum."""
+    if len(facts) > 2:
+        return inf
     total = 0.0
     limit = WEAK if _is_weak(place.token) else LIMIT
     for each in _single(place, *facts) if len(facts) == 1 else _pair(place, *facts):
@@ -63,8 +61,10 @@ def _single(place: Place, fact: Fact) -> Iterator[float]:
     cited = place.cited
     yield inf if cited and fact.run is not None and fact.run not in cited else 0
     yield _of_name(place, fact)
+    if fact.value > 0 and (fact.low is None or fact.low > 0) and is_negative(place.token):
+        yield inf
     if not fact.ratio and not fact.named and fact.name not in ("score", "max_logit_difference"):
-        yield inf if _DIFFERENCE.search(place.ahead) or _MORE.match(place.behind) else 0
+        yield inf if is_more(place) else 0
     if (
         fact.name in SHARES
         and not fact.ratio
@@ -72,6 +72,9 @@ def _single(place: Place, fact: Fact) -> Iterator[float]:
         and _RATIO.search(place.ahead[place.clause[0] :])
     ):
         yield inf  # "the accuracy ratio is 0.766"
+    if fact.name in _FORETOLD and "expected" in place.named("subject"):  # 69.56 MB predicted, 69.57 measured
+        foretold = fact.subject == "expected" or "predict" in fact.path
+        yield 0 if foretold == ("expected" in place.own("subject")) else 2
     if fact.ratio and fact.subject not in ASIDE:
         yield _of_ratio(place, fact)
     else:
@@ -86,13 +89,15 @@ def shared(place: Place, fact: Fact) -> Iterator[float]:
     if fact.methods and fact.subject not in ASIDE:
         yield _of_methods(place, fact)
     yield _of_layer(place, fact)
+    if stage := fact.stage:
+        yield _unless_spoken_for(place, "stage", place.named("stage").get(stage, inf))
     if fact.texts is not None and fact.name != "texts":
         yield excess(place.named("texts"), {"one" if fact.texts == 1 else "several"})
     if fact.epoch is not None and fact.name != "epoch":
         yield _unless_spoken_for(place, "epoch", place.named("epoch").get(fact.epoch, inf))
     if fact.removed and fact.subject != "dense":
-        yield _unless_spoken_for(place, "size", by_model(place, fact))
-        yield _unless_spoken_for(place, "set", by_model(place, fact))
+        yield _unless_spoken_for(place, "size", by_model(place, fact, specific=True))
+        yield _unless_spoken_for(place, "set", by_model(place, fact, specific=True))
 
 
 def excess(named: dict[Any, int], values: Iterable[Any] = (), own: float = inf) -> float:
@@ -113,28 +118,40 @@ def _unless_spoken_for(place: Place, dimension: Dimension, own: float) -> float:
     return max(own - min(named.values()), 0)
 
 
-def by_model(place: Place, fact: Fact) -> float:
-    """How far the nearest word for the model of a fact is: its name, its method, its number of layers, those it is without."""
-    found: list[float] = [place.named("subject").get(fact.subject, inf)]
+def by_model(place: Place, fact: Fact, specific: bool = False) -> float:
+    """How far the nearest word for the model of a fact is: its name, its method, its number of layers, those it is without.
+
+    A `specific` one tells it from the others that were considered.
+    """
+    found: list[float] = [0 if record_of(fact) in place.known else place.named("subject").get(fact.subject, inf)]
+    if specific and fact.subject == "alternative":
+        found = [inf]
     if fact.subject == "alternative":
         found += [place.named("method").get(method, inf) for method in fact.methods]
+    if fact.subject == "curve" and any("removed" in cue.values for cue in place.cues("say")):
+        found += [1 + place.named("method").get(method, inf) for method in fact.methods]
     if fact.subject == "epoch":
         found += [place.named("epoch").get(fact.epoch, inf)]
         near = [place.passage, *(passage for _, passage in place.above())]
         in_training = fact.split == "train" and "train" in place.named("split")
         if in_training or any("epochs" in cue.values or cue.dimension == "epoch" for each in near for cue in each.cues):
             found.append(3)
-    if fact.removed is not None:
+    considered = fact.subject in ("alternative", "curve") and bool(fact.methods)  # one of many of a size
+    if fact.removed is not None and not (considered and not set(fact.methods) & set(place.named("method"))):
         gone, kept = len(fact.removed), fact.kept
         found += [d for size, d in place.named("size").items() if size in (("removed", gone), ("kept", kept))]
-        total = frozenset(range(gone + (kept or 0)))
-        sets = (("removed", frozenset(fact.removed)), ("kept", total - set(fact.removed)))
-        found += [d for each, d in place.named("set").items() if each in sets]
-        if fact.removed and any(
-            set(cue.values) == set(fact.removed) for cue in place.passage.cues if cue.dimension == "layer"
-        ):
-            found.append(3)
+    if fact.removed is not None:
+        found += [d for each, d in place.named("set").items() if each in sets_of(fact)]
+        lists = [each for each in place.passage.tokens if each.layers and set(each.layers) == set(fact.removed)]
+        found += [1 + place.far(Cue("layer", each.layers, each.start, each.end)) for each in lists]
     return min(found)
+
+
+def sets_of(fact: Fact) -> list[tuple[str, frozenset[int]]]:
+    """What is said of the layers of its model: these removed, those kept."""
+    removed = frozenset(fact.removed or ())
+    kept = frozenset(range(len(removed) + (fact.kept or 0))) - removed
+    return [("removed", removed), ("kept", kept)] if fact.removed is not None else []
 
 
 def record_of(fact: Fact) -> tuple[str | None, str]:
@@ -148,9 +165,15 @@ def _of_subject(place: Place, fact: Fact) -> float:
             return 0
         if fact.subject == "expected" or fact.name in ("layers_removed", "layers_kept"):
             own = float(place.named("subject").get(fact.subject, inf))
+            own = min([own, *(d for each, d in place.named("set").items() if each in sets_of(fact))])
             own += 4 * any(fact.subject not in values for values in place.soft())
         else:
             own = by_model(place, fact)
+        if fact.subject == "curve" and place.cues("method") and not set(fact.methods) & set(place.named("method")):
+            return inf
+        head = set(place.head("method"))
+        if fact.methods and head and (not head & set(fact.methods) or (len(head) > 1 and not place.token.unit)):
+            return inf
         other = 3 * bool(place.own("subject") - set(ASIDE) - {fact.subject})  # "the original has 88.0 %"
         return inf if own == inf else min(max(own - 1, 0) / 2 + other, LIMIT)
     if fact.subject in (None, "model") or fact.name == "texts":
@@ -176,20 +199,28 @@ def _of_methods(place: Place, fact: Fact) -> float:
             return inf
         return (sum(named[each] for each in fact.methods) - sum(distances)) / 2
     if not named:
+        if place.given:
+            return 0
+        if fact.name == "examples":
+            return inf
         return 0 if fact.name == "score" or fact.methods == ("consensus",) or fact.name not in _ESSENTIAL else inf
+    if fact.layer is None and place.of_the_rest:
+        return inf if fact.methods[0] in named else 0
     return _unless_spoken_for(place, "method", named.get(fact.methods[0], inf))
 
 
 def _of_layer(place: Place, fact: Fact) -> float:
     if fact.layer is None:
-        return 0
-    if fact.name == "parameters":
-        return 0
+        if fact.name in _OF_MODEL and place.head("layer") and not place.cues("say") and not fact.removed:
+            return inf  # "layer 5: 0.49" is no loss of the model
+        return 3 if fact.name == "parameters" and place.clause_says("each_layer") else 0
+    if fact.name == "parameters":  # all are of one size
+        return 0 if place.clause_says("each_layer") else 1
     named = place.named("layer")
-    if pattern("rest").search(place.ahead[place.clause[0] :]):
+    if place.of_the_rest:
         return inf if fact.layer in named else 0
     if not named:
-        told = len(re.sub(r"\D", "", place.token.text).lstrip("0")) > 2  # "the last one has 0.498"
+        told = len(re.sub(r"\D", "", place.token.text).lstrip("0")) > 2 or place.given  # "the last one has 0.498"
         return inf if fact.name in ("rank", "last_rank") or (fact.name == "score" and not told) else 0
     return _unless_spoken_for(place, "layer", named.get(fact.layer, inf))
 
@@ -206,16 +237,41 @@ def _of_name(place: Place, fact: Fact) -> float:
         own = min(own, named.get("score", inf))
     if fact.name == "examples" and fact.split and own < inf:  # "2104 train, 451 select, 455 test examples"
         own = min(own, place.named("split").get(fact.split, inf))
+    if fact.name in ("right", "wrong") and own < inf:  # "408 right, then 376 texts"
+        own = min(own, named.get("examples", inf))
     if fact.name == "throughput" and own < inf:  # "texts per second"
         own = min(own, named.get("examples", inf))
     if fact.name == "score" and not (bare and own == inf):
         # a method or a layer says that it is a score
         near = [*place.named("layer").values(), *place.named("method").values()]
         own = min(own, named.get("loss", inf), *near, inf)
+    if fact.name in ("samples", "calibration_examples"):
+        own = min(own, named.get("examples", inf))
+    if fact.name == "texts":  # "when you send 16"
+        own = min([own, *place.named("texts").values()])
     if fact.of:  # a number of examples
         measured = {value for value in named if value in MEASURED}
         own = inf if measured and fact.of not in measured else own
-    essential = fact.name in _ESSENTIAL and not (fact.methods and fact.layer is None and "." in token.text)
+    of_method = bool(fact.methods) and fact.layer is None and fact.subject not in ASIDE
+    essential = fact.name in _ESSENTIAL and not (of_method and "." in token.text)
+    if (
+        fact.name in _OF_MODEL
+        and not fact.methods
+        and set(place.head("method")) - {"search"}
+        and own > 1
+        and "dense" not in place.named("subject")
+    ):
+        return inf  # "SHAP: 0.74" is no accuracy of the model
+    if (
+        own == inf
+        and not token.unit
+        and fact.name in _OF_MODEL
+        and any(named.get(each, inf) < ABOVE for each in _OF_METHOD)
+    ):
+        return inf  # "SHAP's fidelity of 0.88 beats ablation's 0.73": of the same
+    of_model = not fact.methods and fact.layer is None and "alternative" not in place.named("subject")
+    if own == inf and not token.unit and of_model and place.own_cues("method"):
+        return inf  # in a sentence on a method what else is measured has to be named
     if own == inf and not (essential or bare or (fact.named and few) or (physical(token) and set(named) & _SIZES)):
         own = UNNAMED
     if not named:
@@ -226,6 +282,8 @@ def _of_name(place: Place, fact: Fact) -> float:
 def of_each_method(place: Place, best: Fact, equal: Sequence[Fact]) -> bool:
     """Whether a number that is said of several methods is that of each, or a tau that of each two of them."""
     if not best.methods or best.subject in ASIDE:
+        return True
+    if place.of_the_rest:  # of the others
         return True
     alike = [fact for fact in equal if fact.name == best.name and fact.layer == best.layer]
     alone = {fact.methods[0] for fact in alike if len(fact.methods) == 1}
@@ -286,10 +344,13 @@ def _pair(place: Place, first: Fact, second: Fact) -> Iterator[float]:
         meant = {**meant, first.name: meant["speedup"]}
     if first.name == "score":
         yield _of_name(place, first)
+    elif counts_examples(place):
+        yield 0
     elif meant:
         yield excess(meant, {first.name, "score"} if first.name in SHARES else {first.name})
     else:
-        yield 0 if unit in POINTS or physical(place.token) else inf
+        in_nats = first.name in ("loss", "score") and re.match(r"[^.;\n]{0,20}?\bnats\b", place.behind)
+        yield 0 if unit in POINTS or physical(place.token) or in_nats else inf
     if first.split:
         yield excess(place.named("split"), {first.split})
     if first.texts:
@@ -298,7 +359,7 @@ def _pair(place: Place, first: Fact, second: Fact) -> Iterator[float]:
         named = place.named("layer")
         yield 0 if {first.layer, second.layer} <= set(named) else inf
         if unit in TIMES and (sides := _of_layers(place)):  # the one that the sentence is about, and the other
-            yield 0 if (first.layer, second.layer) == sides else inf
+            yield 0 if first.layer in sides[0] and second.layer in sides[1] else inf
         yield excess(place.named("method"), first.methods)
         return
     if first.methods != second.methods and first.subject not in ASIDE:
@@ -318,16 +379,18 @@ def _of_models(place: Place, first: Fact, second: Fact) -> Iterator[float]:
             yield 0 if by_model(place, each) < inf else inf
     if not pair & set(ASIDE):
         yield 0 if right_sides(place, of_dense=False, pair=pair) else inf
-    small = place.own("subject") & set(SMALL)
+    small = {value for cue in place.own_cues("subject") if "dense" not in cue.values for value in cue.values} & set(
+        SMALL
+    )
     if small and not pair & set(ASIDE):
         yield 0 if small & pair else inf
         yield 1 if len(pair - {"dense"} - small) else 0
     elif not pair & set(ASIDE):
-        yield 0 if "dense" in pair or place.says("healing") else inf
+        yield 0 if "dense" in pair or place.says("healing") or place.says("recovered") else inf
 
 
-def _of_layers(place: Place) -> tuple[int, int] | None:
+def _of_layers(place: Place) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
     """Of "layer 5 is 3.6 times as important as layer 0" the two, in this order."""
-    named = [cue for cue in place.passage.cues if cue.dimension == "layer"]
+    named = place.cues("layer")
     behind = [cue for cue in named if cue.start >= place.token.end]
-    return (named[0].values[0], behind[0].values[0]) if behind and behind[0] is not named[0] else None
+    return (named[0].values, behind[0].values) if behind and behind[0] is not named[0] else None

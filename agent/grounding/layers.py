@@ -1,25 +1,27 @@
 """Whether what an answer says of layers is so: which exist, go, stay, matter most, and in which order."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from agent.grounding.facts import ASIDE, Fact, Facts, Layers
+from agent.grounding.numbers import NAMED, Token
 from agent.grounding.places import Place
 from agent.grounding.reading import Passage
 from agent.grounding.values import equal
-from agent.grounding.words import Cue
+from agent.grounding.words import Cue, pattern
 
 _COPULA = re.compile(
-    r"\s*\**\s*层?\s*\**\s*(?:is|are|was|were|can|has been|have been|to|comes?|ranks?|是|被|可以|都|已|的)?\s*(?:be |the |all |both |by \w+ |also |that |已经|被)*(?:\([^)]*\) *|（[^）]*）)*",
+    r"\s*\**\s*层?\s*\**\s*(?:is|are|was|were|at|on|can|has been|have been|to|comes?|ranks?|是|被|可以|都|已|的)?\s*(?:be |the |all |both |by \w+ |also |that |已经|被)*(?:\([^)]*\) *|（[^）]*）)*",
     re.IGNORECASE,
 )
 _OBJECT = re.compile(r"[\s*:：]*(?:(?:only|just|the|layers?|blocks?)[\s*]*|第)*[\[(]?", re.IGNORECASE)
 _SOME = re.compile(r"\bboth\b|among|includ|such as|e\.g\.|\balso\b|包括|其中|例如|都", re.IGNORECASE)  # some of a set
 _IF = re.compile(
-    r"\b(?:if|once|would|could|removing|dropping|without|ablating|pruning|skipping|deleting|cutting|keeping)\b|如果|若|会使|会让|会导致|将使|将会",
+    r"\b(?:if|once|would|could|removing|dropping|without|ablating|pruning|skipping|deleting|cutting|keeping)\b|如果|若|会(?=使|让|导致|增加|上升|降|损失|变)|将使|将会",
     re.IGNORECASE,
 )
+_LAST_LAYERS = re.compile(r"\b(first|last) (two|three|four|five|\d) (?:layers|blocks)\b", re.IGNORECASE)
 _ONLY = re.compile(r"(?:\b(?:only|just)|仅|只)[^\d,;，；]{0,16}$", re.IGNORECASE)
 
 
@@ -28,8 +30,11 @@ class Where(NamedTuple):
     path: str
 
 
-def with_sets(passages: Sequence[Passage]) -> list[Passage]:
-    """The passages, each list of layers that go or stay a cue for the model without, or with, them."""
+def with_sets(passages: Sequence[Passage], facts: Facts) -> list[Passage]:
+    """The passages, each list of layers that go or stay a cue for the model without, or with, them.
+
+    "The next layer" and its like are cues for the layers of that rank.
+    """
     found = []
     for passage in (_of_layer_cell(each, passages) for each in passages):
         sets = []
@@ -38,8 +43,45 @@ def with_sets(passages: Sequence[Passage]) -> list[Passage]:
                 said = _said(Place(token, passage, passages))
                 if said in ("removed", "kept"):
                     sets.append(Cue("set", ((said, frozenset(token.layers)),), token.start, token.end))
-        found.append(passage._replace(cues=(*passage.cues, *sets)) if sets else passage)
+        sets += _at_end(passage, facts)
+        cues = [_sized(cue, passage, passages) for cue in passage.cues]
+        cues = sorted([*cues, *_ranked(passage, facts)], key=lambda cue: cue.start)
+        found.append(passage._replace(cues=(*cues, *sets)))
     return found
+
+
+def _at_end(passage: Passage, facts: Facts) -> Iterator[Cue]:
+    """Of "removing the last three layers" the cue for the model without them."""
+    total = next((int(fact.value) for fact in facts.numbers if fact.name == "layers"), 0)
+    said = [cue.values[0] for cue in passage.cues if cue.dimension == "say" and cue.values[0] in ("removed", "kept")]
+    for match in _LAST_LAYERS.finditer(passage.text):
+        number = int(match[2]) if match[2].isdigit() else NAMED[match[2].lower()]
+        layers = range(total - number, total) if match[1].lower() == "last" else range(number)
+        if said:
+            yield Cue("set", ((said[0], frozenset(layers)),), match.start(), match.end())
+
+
+def _ranked(passage: Passage, facts: Facts) -> Iterator[Cue]:
+    """Cues for the layers that are named by their rank: of the methods that the sentence names, or of any."""
+    methods = {value for cue in passage.cues if cue.dimension == "method" for value in cue.values}
+    orders = [each for each in facts.lists if each.what == "order"]
+    own = [each for each in orders if set(each.methods) & methods] or [each for each in orders if not each.methods]
+    for rank, name in ((0, "top_layer"), (1, "next_layer"), (-1, "last_layer")):
+        for match in pattern(name).finditer(passage.text):
+            layers = dict.fromkeys(each.layers[rank] for each in own if len(each.layers) > 1)
+            if layers:
+                yield Cue("layer", tuple(layers), match.start(), match.end())
+
+
+def _sized(cue: Cue, passage: Passage, passages: Sequence[Passage]) -> Cue:
+    """The cue; one for a number of layers that does not say whether they go or stay, by what stands above."""
+    if cue.dimension != "size" or len(cue.values) == 1:
+        return cue
+    if any(each.dimension == "say" and each.values[0] == "removed" for each in passage.cues):
+        return cue  # either
+    above = [each.values[0] for i in passage.above for each in passages[i].cues if each.dimension == "say"]
+    said = next((each for each in above if each in ("removed", "kept")), "kept")
+    return cue._replace(values=((said, cue.values[0][1]),))
 
 
 def _of_layer_cell(passage: Passage, passages: Sequence[Passage]) -> Passage:
@@ -47,9 +89,27 @@ def _of_layer_cell(passage: Passage, passages: Sequence[Passage]) -> Passage:
     token = passage.tokens[0] if passage.cell and len(passage.tokens) == 1 else None
     if token is None or token.text != passage.text.strip() or not token.text.isdigit():
         return passage
+    if counted := _counts_of_column(token, passage, passages):
+        return passage._replace(cues=(*passage.cues, counted))
     if not Place(token, passage, passages).named("say"):
         return passage
     return passage._replace(tokens=(token._replace(kind="list", layers=(int(token.text),)),))
+
+
+def _counts_of_column(token: Token, passage: Passage, passages: Sequence[Passage]) -> Cue | None:
+    """Of 1, 2, 3 below "layers removed" the number of them."""
+    head = passages[passage.above[-1]] if passage.above else passage
+    rest = [each for each in passages if each.cell and each.line > head.line]
+    column = [each.text.strip() for each in rest if each.above[-1:] == passage.above[-1:]]
+    if not re.search(r"\blayers\b|removed|kept|层数|几层", head.text, re.IGNORECASE) or not all(
+        map(str.isdigit, column)
+    ):
+        return None
+    rows = [int(each) for each in column]
+    if len(rows) < 2 or rows not in (sorted(set(rows)), sorted(set(rows), reverse=True)):
+        return None
+    said = [cue.values[0] for cue in head.cues if cue.dimension == "say" and cue.values[0] in ("removed", "kept")]
+    return Cue("size", ((said[0] if said else "kept", int(token.text)),), token.start, token.end)
 
 
 def check_layers(place: Place, facts: Facts) -> Where | str:
@@ -162,10 +222,18 @@ def _in_set(place: Place, said: str, lists: list[Layers], facts: Facts) -> Where
     own = [each for each in lists if set(each.methods) & set(methods)]
     if own and set(named) & set(ASIDE):
         lists = own  # what that method, or that baseline, would remove
+        for group in place.methods()[:1]:  # each of several
+            with_it = {by for each in own if set(each.layers) == set(token.layers) for by in each.methods}
+            if len(group) > 1 and not set(group) <= with_it and with_it & set(group):
+                return f"not all of these methods have these layers {said}"
     alone = len(token.layers) == 1 and not _ONLY.search(place.ahead)
     part = alone or bool(_SOME.search(place.passage.text))
+    sizes = set(place.named("size"))
+    total = next((int(fact.value) for fact in facts.numbers if fact.name == "layers"), 0)
     for each in lists:
-        if each.subject in ASIDE and not (set(each.methods) & set(methods) or each.subject in named):
+        other = "kept" if said == "removed" else "removed"
+        best_of_size = not each.methods and {(said, len(each.layers)), (other, total - len(each.layers))} & sizes
+        if each.subject in ASIDE and not (set(each.methods) & set(methods) or each.subject in named or best_of_size):
             continue
         if set(token.layers) <= set(each.layers) if part else set(token.layers) == set(each.layers):
             return Where(each.run, each.path)

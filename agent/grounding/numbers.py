@@ -15,8 +15,8 @@ NAMED = {**_ENGLISH, **_CHINESE, **_ORDINALS}
 
 _D = r"[-+−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[-+]?\d+)?"
 _UNIT = (
-    r"%|percent(?:age)?(?: points?)?\b|points?\b|pp\b|个?百分点|k\b|thousand\b|M\b|million\b|G\b|billion\b|万|亿|×|x\b|times\b|-?fold\b"
-    r"|倍|(?:ms|milliseconds?)\b|毫秒|(?:s|secs?|seconds?)\b|秒|(?:MB|megabytes?)\b|min(?:ute)?s?\b|分钟|(?:st|nd|rd|th)\b"
+    r"%|percent(?:age)?(?: points?)?\b|points?\b|pp\b|pts?\b|个?百分点|k\b|thousand\b|M\b|million\b|G\b|billion\b|万|亿|×|x\b|times\b|-?fold\b"
+    r"|倍|(?:ms|milliseconds?)\b|毫秒|(?:s|secs?|seconds?)\b|秒|(?:[MG]B|megabytes?)\b|min(?:ute)?s?\b|分钟|(?:st|nd|rd|th)\b"
 )
 _TO = r" ?(?P<first>%|ms|MB|×|x)?(?: ?(?:to|and|–|—|-|~|～|,|，|;|至|到) ?)"
 _BETWEEN = rf"(?P<low>{_D}){_TO}(?P<high>{_D})(?: ?(?P<unit>%|percent\b|ms\b|MB\b|nats\b|M\b|×|x\b|times\b))?"
@@ -41,19 +41,19 @@ _APART = re.compile(
 )  # an interval behind it is of something else
 _JOIN = r"\s*\**\s*(?:,|as well as|and|or|&|、|，|和|与|及|或|,\s*and)\s*\**\s*"
 _NO_UNIT = r"(?!\d|\.\d|%|,\d| ?(?:%|ms|MB|times|[xMG]\b|points|percent))"
-_INTS = rf"\d{{1,3}}(?:(?:{_JOIN}|\s*>\s*)(?:layers? )?\d{{1,3}})*{_NO_UNIT}"
+_INTS = rf"\d{{1,3}}(?:(?:{_JOIN}|\s*>\s*)(?:layers? )?\d{{1,2}})*{_NO_UNIT}(?!\d)(?! for layer)"
 _GO_OR_STAY = (  # "drop 4", but not "drop 4 layers"
     r"(?:remov|drop|prun|delet|skipp?|keep)(?:e[sd]?|s|ing|ped|ping)? (?:only |just )?(?:(?:all|everything) (?:but|except) )?"
     r"(?=\d[\d, ]*(?:and \d+)?(?:[:;.)]|$))"
 )
 _LAYERS = re.compile(
-    rf"\b(?:(?:layers?|blocks?)[ \t]*(?:numbers?\s*|indices\s*|index\s*|#)?\**[ \t]*[\[(（]?|L(?=\d)|(?:layers?|important)(?: ones?)? (?:is|are) \**(?=\d+(?!\d|\.\d| ?(?:%|ms|MB)))|{_GO_OR_STAY})(?P<list>{_INTS})"
+    rf"\b(?:(?:layers?|blocks?)[ \t]*(?:numbers?\s*|indices\s*|index\s*|#)?\**[ \t]*[\[(（]?|L(?=\d)|(?:puts?|ranks?|places?) (?=\d{{1,2}} (?:first|last|at the (?:top|bottom|end)|on top))|(?:layers?|important)(?: ones?)? (?:is|are) \**(?=\d+(?!\d|\.\d| ?(?:%|ms|MB)))|{_GO_OR_STAY})(?P<list>{_INTS})"
     r"(?P<to>\s*(?:to|through|–|-)\s*\d{1,3}(?!\d|\.\d))?",
     re.IGNORECASE,
 )
 _CHINESE_LAYERS = re.compile(
     rf"第\s*\**\s*(?P<list>{_INTS})(?P<to>\s*(?:–|-|至|到)\s*(?:第\s*)?\d{{1,3}})?\s*\**\s*层"
-    r"(?:(?:、|和|与|及)\s*第\s*\**\s*\d{1,3}\s*\**\s*层)*|层 ?(?P<one>\d{1,3}(?!\d|\.\d|%))(?P<none>)"
+    r"(?:(?:、|和|与|及)\s*第\s*\**\s*\d{1,3}\s*\**\s*层)*|(?<!每)层 ?(?P<one>\d{1,2}(?!\d|\.\d|%| ?[万亿]))(?P<none>)"
 )
 _BARE_LIST = re.compile(
     rf"(?<![\w.,])(?!\d{{1,3}}(?:,\d{{3}})+(?!\d))\d{{1,3}}(?:(?:{_JOIN}|\s*>\s*)\d{{1,3}})+{_NO_UNIT}"
@@ -64,12 +64,13 @@ _AFTER_LIST_WORD = re.compile(
 )
 _EPOCHS = re.compile(r"\b(?:epochs?|steps?|rounds?) $|第 ?$", re.IGNORECASE)
 _SPELT = "|".join(_ENGLISH)
-_COUNTED = r"layers?|blocks?|epochs?|passes|subsets|combinations"
+_COUNTED = r"layers?|blocks?|removals?|deletions?|epochs?|passes|subsets|combinations"
 _WORDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(expression, re.IGNORECASE), unit)
     for expression, unit in (
-        (rf"\b(?!(?:one|single)\b(?! of))(?P<n>{_SPELT})(?= (?:(?!times|of|percent)\w+ )?(?:{_COUNTED})\b| (?:out )?of (?:the |its |all )?(?:{_SPELT}|\d+)\b)", ""),
-        (rf"\b(?:at|with) (?:only |just |all )?(?P<n>{_SPELT})(?=[,:.;)]|$)", ""),
+        (rf"\b(?!(?:one|single)\b(?! of))(?P<n>{_SPELT})(?=[ -](?:(?:to|or|and) (?:{_SPELT}) )?(?:(?!times|of|percent)\w+ )?(?:{_COUNTED})\b| (?:out )?of (?:the |its |all )?(?:{_SPELT}|\d+)\b)", ""),
+        (rf"(?:, |\band |; )(?P<n>{_SPELT})(?= (?:costs?|gets?|has|have|gives?|reach(?:es)?|loses?|leaves?) )", ""),
+        (rf"\b(?:at|with|than|to|after) (?:only |just |all )?(?P<n>{_SPELT})(?=[,:.;)]|$| \(| (?:gone|left|removed|fewer|dropped)\b)", ""),
         (r"(?<!第)(?P<n>[二两三四五六七八九十])(?=个?(?:层|轮))", ""),
         (rf"\b(?P<n>{_SPELT}|\d+)[- ](?:percentage )points?\b(?<!\d points)(?<!\d percentage points)", "points"),
         (r"[一二两三四五六七八九]个百分点", "points"),
@@ -78,6 +79,7 @@ _WORDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\b(?P<three>thrice|tripl(?:e|es|ed|ing)|three-?fold)\b", "times"),
         (r"(?<!and a )\bhal(?:f(?! an? )|ve|ves|ved|ving)\b|一半", "%"),
         (rf"\b(?P<n>an?|{_SPELT})[- ](?P<part>{'|'.join(_PARTS)})s?\b(?! (?:most|least|layer|epoch|place|method|time))", "%"),
+        (rf"\b(?P<n>one|{_SPELT}|\d{{1,2}}) (?:(?:test |of the )?(?:texts?|reviews?|examples?|samples?) )?(?:in (?:every )?(?P<m>{_SPELT}|\d{{1,3}})|out of (?:every )?(?P<ten>ten|10|100))\b(?! ?(?:%|\w*-?layers?|blocks?|epochs?|methods|runs|ms|seconds))(?!\.\d)", "%"),
         (r"(?P<part>[三四五六七八九十])分之(?P<n>[一二两三四五六七八九])", "%"),
     )
 )  # fmt: skip
@@ -104,6 +106,8 @@ _UNIT_BEFORE = re.compile(
 )
 _NO_NOUN = re.compile(r"\s*(?:[,;:)]|\.(?!\d)|$)")
 _OF_POINTS = re.compile(r" of (?:those|these|the|its|their) (?:[\w.]+ )?points\b", re.IGNORECASE)
+_FACTOR = re.compile(r"\bfactor of (?:about |around |roughly |some |over |nearly )?\**$", re.IGNORECASE)
+_REPEATED = re.compile(r"\b(?:measured|repeated|timed) $", re.IGNORECASE)
 _IT = re.compile(r"\b(?:rank|put|plac|consider|rat|giv)\w* (?P<it>it)\b", re.IGNORECASE)
 _HEDGES = (
     ("under", r"(?:\b(?:nearly|almost|(?:just )?under|(?:less|fewer|lower) than|below|at most|not quite|up to)|接近|将近|不到|不足|低于|近)"),
@@ -158,14 +162,14 @@ def tokens(text: str, cell: bool = False) -> Iterator[Token]:
         layers = [int(each) for each in re.findall(r"\d+", match[0])]
         if _EPOCHS.search(free[: match.start()]):
             free = _cut(free, match.start(), match.end())
-        elif len(layers) > 2 or cell or _AFTER_LIST_WORD.search(free[: match.start()]):
+        elif len(layers) > 2 or cell or _AFTER_LIST_WORD.search(free[: match.start()]) or _alone(free, match):
             yield Token("list", match.start(), match.end(), match[0], layers=tuple(layers))
             free = _cut(free, match.start(), match.end())
     ranges: list[Token] = []
     for match in (*_BRACKET.finditer(free), *_RANGE.finditer(free)):
         bracketed = match.re is _BRACKET
         whole = cell and free.strip() == match[0].strip()  # of a column of intervals
-        dashed = _DASHED.fullmatch(match[0]) and match["unit"] is not None
+        dashed = _DASHED.fullmatch(match[0])
         if bracketed or whole or dashed or _RANGE_BEFORE.search(free[: match.start()]):
             taken = any(each.start <= match.start("low") < each.end for each in ranges)
             if taken or match["first"] not in (None, match["unit"]) or _float(match["low"]) > _float(match["high"]):
@@ -174,12 +178,34 @@ def tokens(text: str, cell: bool = False) -> Iterator[Token]:
             ranges.append(Token("range", match.start("low"), match.end(), match[0], unit, match["low"], match["high"]))
     for each in ranges:
         free = _cut(free, each.start, each.end)
-    numbers = sorted([*_digits(free), *_words(free)], key=lambda token: token.start)
+    words = list(_words(free))
+    for each in words:
+        if each.unit == "%":  # nine in 10
+            free = _cut(free, each.start, each.end)
+    numbers = sorted([*_digits(free), *words], key=lambda token: token.start)
     if any(
         "point" in each.unit or each.unit in ("pp", "个百分点", "百分点") for each in numbers
     ):  # "3.5 points (88.0 → 84.5)"
-        numbers = [each._replace(unit="%") if _is_percentage(each) else each for each in numbers]
+        numbers = [each._replace(unit="%") if _is_percentage(each) else each for each in _points(numbers)]
     yield from _with_intervals(numbers, ranges, text)
+
+
+def _alone(text: str, match: re.Match[str]) -> bool:
+    """Whether a list is all that stands in a bracket: (1 and 4)."""
+    return text[match.start() - 1 : match.start()] in ("(", "（", "[") and text[match.end() : match.end() + 1] in (
+        ")",
+        "）",
+        "]",
+    )
+
+
+def _points(numbers: list[Token]) -> Iterator[Token]:
+    """Also those that have lost the word: "7.0 points, of which 5.3 came back"."""
+    told = False
+    for token in numbers:
+        bare = not token.unit and re.fullmatch(r"[12]?\d\.\d", token.text) and _float(token.text) >= 1
+        yield token._replace(unit="points") if told and bare else token
+        told = told or token.unit in ("points", "percentage points", "个百分点")
 
 
 def _is_percentage(token: Token) -> bool:
@@ -193,12 +219,16 @@ def _float(number: str) -> float:
 def _digits(text: str) -> Iterator[Token]:
     for match in _NUMBER.finditer(text):
         unit = (match["unit"] or "").lower()
-        shared = _SHARED_UNIT.match(text, match.end()) if not unit else None
+        shared = _SHARED_UNIT.match(text, match.end()) if not unit and "," not in match["number"] else None
         if not unit and not shared and "." in match["number"]:
             shared = _LAST_UNIT.match(text, match.end())
         if not unit and not shared and _NO_NOUN.match(text, match.end()):
             shared = _UNIT_BEFORE.search(text[max(0, match.start() - 60) : match.start()])
         unit = shared["unit"].lower() if shared else unit
+        if unit == "times" and _REPEATED.search(text[: match.start()]):
+            unit = ""
+        if not unit and _FACTOR.search(text[: match.start()]):
+            unit = "times"
         unit = "points" if not unit and _OF_POINTS.match(text, match.end()) else unit
         end = match.end("unit") if match["unit"] else match.end("number")
         hedge = _hedge(text, match.start(), end)
@@ -232,6 +262,9 @@ def _words(text: str) -> Iterator[Token]:
 def _value(match: re.Match[str], unit: str) -> str:
     named = {name: (text or "").lower() for name, text in match.groupdict().items()}
     number = NAMED.get(named.get("n", ""), 1)
+    if many := named.get("m") or named.get("ten"):
+        first, whole = (int(each) if each.isdigit() else NAMED[each] for each in (named["n"], many))
+        return f"{100 * first / max(whole, 1):.4g}"
     if "three" in named:
         return "3"
     if part := named.get("part"):
@@ -254,21 +287,29 @@ def _hedge(text: str, start: int, end: int) -> str:
 
 def _with_intervals(numbers: list[Token], ranges: list[Token], text: str) -> Iterator[Token]:
     """The numbers, those that an interval follows in the same sentence together with it."""
-    for i, token in enumerate(numbers):
-        following = numbers[i + 1].start if i + 1 < len(numbers) else len(text)
-        own = [each for each in ranges if token.end <= each.start < following]
-        between = text[token.end : own[0].start] if own else ""
-        if (
-            own
-            and not token.spelt
-            and own[0].unit in ("", token.unit)
-            and (_one_bracket(token, own[0], text) or not _APART.search(between))
-        ):
-            ranges.remove(own[0])
-            end = own[0].end + (text[own[0].end : own[0].end + 1] in tuple("])）"))  # to be shown with its bracket
-            token = token._replace(low=own[0].low, high=own[0].high, end=end)
+    owners: dict[Token, Token] = {}
+    for interval in ranges:
+        before = [token for token in numbers if token.end <= interval.start and not token.spelt]
+        near = [token for token in before if _may_own(token, interval, text)]
+        within = [
+            token for token in near if _float(interval.low or "0") <= _float(token.text) <= _float(interval.high or "0")
+        ]
+        count = near and near[-1].text.isdigit() and not near[-1].unit  # "89.9 % on the 454 texts (87.0 to 92.3 %)"
+        owner = within[-1:] if count else near[-1:] if near and near[-1] is before[-1] else []
+        owners |= {token: interval for token in owner if token not in owners}
+    for token in numbers:
+        if own := owners.get(token):
+            end = own.end + (text[own.end : own.end + 1] in tuple("])）"))  # to be shown with its bracket
+            beside = not any(token.end <= each.start < own.start for each in numbers)
+            token = token._replace(low=own.low, high=own.high, end=end if beside else token.end)
         yield token
-    yield from ranges
+    yield from (each for each in ranges if each not in owners.values())
+
+
+def _may_own(token: Token, interval: Token, text: str) -> bool:
+    """Whether nothing between keeps the interval from the number."""
+    same = interval.unit in ("", token.unit)
+    return same and (_one_bracket(token, interval, text) or not _APART.search(text[token.end : interval.start]))
 
 
 def _one_bracket(token: Token, interval: Token, text: str) -> bool:

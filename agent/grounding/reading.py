@@ -28,13 +28,25 @@ _CLAUSE = re.compile(r"[;；，]|,(?!\d)|\s(?:while|whereas|but)\s|。|(?<=[\d%)
 
 _INTERVALS = re.compile(r"\bCI\b|interval|\brange\b|±|区间", re.IGNORECASE)
 _LAYER_HEAD = re.compile(r"[\s*]*(?:layer(?: index| number| #)?|层|层号|层索引)[\s*]*", re.IGNORECASE)
+_EPOCH_HEAD = re.compile(r"[\s*]*(?:epochs?|轮次?)[\s*]*", re.IGNORECASE)
 _LABEL = re.compile(r"\s*(?:[-*•] )?\**\d{1,2}\**\s*[:：=]")
+_PAIR = re.compile(r"(?<![\w.])\d{1,2}(?= ?[(（:：=] ?[-−]?\d+\.\d+(?! ?[%x×]))")
 _ON_LAYERS = re.compile(r"\blayers?\b|层", re.IGNORECASE)
 _ITEM = re.compile(
     r"\s*(?:and |or |和)?[-+−]?\d+(?:\.\d+)?(?!\.?\d) ?(?:%|ms|MB|nats|x|×)?\s*(?:[,;.，；。]|$|\band\b)"
 )  # of a list of numbers
-_LAYER_NOUN = re.compile(r"[ *-]*(?:transformer |encoder )?(?:layers?|blocks?)\b|\**个?层", re.IGNORECASE)
-_ELLIPTIC = re.compile(r"\b(?:at|with) (?:only |just |all )?$", re.IGNORECASE)  # "at six layers ...; at five, ..."
+_LAYER_NOUN = re.compile(
+    r"[ *-]*(?:(?:to|or|and) [a-z]+ )?(?:transformer |encoder |removed |kept |remaining )?(?:layers?|blocks?|removals?|deletions?)\b|\**个?层",
+    re.IGNORECASE,
+)
+_ELLIPTIC = re.compile(
+    r"\b(?:at|with|than|to|after) (?:only |just |all )?$", re.IGNORECASE
+)  # "at six layers ...; at five, ..."
+_COSTS = re.compile(r" (?:costs?|gets?|has|have|gives?|reach(?:es)?|loses?|leaves?) ")
+_ONE_LAYER = re.compile(
+    r"\b(?:a |one |just |only )?(?:single|(?<=just )one|(?<=only )one|one(?=-)|one(?= layer (?:removed|gone|less|left))|(?<=after )one|(?<=with )one)[- ]layer\b",
+    re.IGNORECASE,
+)
 
 
 class Passage(NamedTuple):
@@ -74,6 +86,9 @@ def read(answer: str, facts: Facts) -> list[Passage]:
 def _of_layer_column(passage: Passage, passages: Sequence[Passage]) -> Passage:
     """The passage; a bare number below "Layer" is the index of one."""
     heads = [passages[above].text for above in passage.above] if passage.cell else []
+    if passage.text.strip(" *").isdigit() and any(_EPOCH_HEAD.fullmatch(head) for head in heads[-1:]):
+        (token,) = passage.tokens
+        return passage._replace(cues=(Cue("epoch", (int(token.text),), token.start, token.end),))
     if not (passage.text.strip(" *").isdigit() and any(_LAYER_HEAD.fullmatch(head) for head in heads)):
         return passage
     (token,) = passage.tokens
@@ -178,11 +193,15 @@ def _passage(text: str, cell: bool, methods: tuple[str, ...], names: tuple[str, 
     named = cues(text, methods, names)
     blank = RUN_ID.sub(lambda match: " " * len(match[0]), text)
     blank = _NAMES.sub(lambda match: " " * len(match[0]) if re.search(r"\d", match[0]) else match[0], blank)
-    found = sorted(tokens(blank, cell), key=lambda token: token.start)
+    found = sorted(_with_labels(tokens(blank, cell), blank), key=lambda token: token.start)
     named += [Cue("layer", token.layers, token.start, token.end) for token in found if token.kind == "layers"]
-    counted = any(_LAYER_NOUN.match(blank, token.end) for token in found if token.kind == "quantity")
+    counted = bool(_ONE_LAYER.search(blank)) or any(
+        _LAYER_NOUN.match(blank, token.end) for token in found if token.kind == "quantity"
+    )
     found = [token for token in found if counted or not _is_elliptic(token, blank)]
     named += [_size(token, blank, named) for token in found if _counts_layers(token, blank)]
+    single = (Token("quantity", match.start(), match.end(), "1") for match in _ONE_LAYER.finditer(blank))
+    named += [_size(token, blank, named) for token in single]
     inside = [match.span() for match in re.finditer(r"[\[(（][^\])）]*[\])）]", blank)]
     inside += [(token.start, token.end) for token in found]
     cuts = [each for each in _CLAUSE.finditer(blank) if not any(a < each.start() < b for a, b in inside)]
@@ -191,6 +210,15 @@ def _passage(text: str, cell: bool, methods: tuple[str, ...], names: tuple[str, 
     clauses = tuple(pairwise(edges))
     found = [token for token in found if not _idiom(token, clauses, named)]
     return Passage(blank, 0, tuple(found), tuple(sorted(named, key=lambda cue: cue.start)), clauses, (), cell)
+
+
+def _with_labels(found: Iterable[Token], text: str) -> Iterator[Token]:
+    """The tokens, the first of each of several pairs a layer: 5 (0.268), 0 (0.075)."""
+    labels = [match.start() for match in _PAIR.finditer(text)]
+    for token in found:
+        if len(labels) > 1 and token.start in labels and not token.unit:
+            token = token._replace(kind="layers", layers=(int(token.text),))
+        yield token
 
 
 def _idiom(token: Token, clauses: Iterable[tuple[int, int]], named: Iterable[Cue]) -> bool:
@@ -208,7 +236,10 @@ def _size(token: Token, text: str, named: Sequence[Cue]) -> Cue:
     after = [cue for cue in said if token.end <= cue.start < token.end + 24]
     near = (before[-1:] or after[:1]) and str((before[-1:] or after[:1])[0].values[0])
     less = re.match(r"[ *]*(?:layers? )?(?:less|fewer)\b", text[token.end :])
-    return Cue("size", (("removed" if less else near or "kept", int(token.text)),), token.start, token.end)
+    if near == "removed" and re.search(r"\b(?:to|at)[ *]*$", text[: token.start]):  # dropping to two layers
+        near = "kept"
+    saids = ["removed"] if less else [near] if near else ["kept", "removed"]
+    return Cue("size", tuple((each, int(token.text)) for each in saids), token.start, token.end)
 
 
 def _counts_layers(token: Token, text: str) -> bool:
@@ -219,4 +250,5 @@ def _counts_layers(token: Token, text: str) -> bool:
 
 def _is_elliptic(token: Token, text: str) -> bool:
     noun = _LAYER_NOUN.match(text, token.end)
-    return token.spelt and not token.unit and not noun and bool(_ELLIPTIC.search(text[: token.start]))
+    alone = _ELLIPTIC.search(text[: token.start]) or _COSTS.match(text, token.end)
+    return token.spelt and not token.unit and not noun and bool(alone)

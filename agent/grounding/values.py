@@ -29,8 +29,10 @@ def equal(token: Token, facts: Facts) -> list[Fact]:
 
 def has_unit(token: Token, fact: Fact) -> bool:
     """Whether the fact can be written with the unit of the number."""
+    if fact.path.endswith(" - 1"):  # 78 % faster
+        return token.unit in PERCENT
     if token.unit in TIMES:
-        return fact.ratio or fact.name == "ratio"
+        return (fact.ratio and fact.name not in SHARES) or fact.name == "ratio"
     if token.unit in PERCENT:
         return fact.ratio or fact.name in _SHARES or (fact.name in ("fidelity", "kendall_w") and not token.spelt)
     return fact.unit.startswith(physical(token) or "")

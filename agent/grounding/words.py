@@ -16,7 +16,9 @@ from prompts import load
 from tools.translation import words as translated
 from tools.wording import title
 
-Dimension = Literal["name", "subject", "split", "method", "layer", "run", "say", "texts", "epoch", "size", "set"]
+Dimension = Literal[
+    "name", "subject", "split", "method", "layer", "run", "say", "texts", "epoch", "size", "set", "stage"
+]
 _TABLES: dict[Dimension, str] = {
     "name": "names",
     "subject": "subjects",
@@ -24,6 +26,7 @@ _TABLES: dict[Dimension, str] = {
     "method": "methods",
     "say": "layers",
     "texts": "texts",
+    "stage": "stages",
 }
 _EPOCH = re.compile(
     rf"\bepochs? #?(?P<after>\d+)\b(?!\.\d)(?: (?:and|to|through) (?P<second>\d+)\b(?!\.\d))?|\b(?P<word>{'|'.join(NAMED)}|\d+(?:st|nd|rd|th)) epoch\b|第 ?(?P<zh>\d+|[一二三四五六七八九十]) ?轮",

@@ -5,8 +5,13 @@ them: "dev" was looked at while the check was written, "holdout" (chosen by the 
 first) was only counted until the check was done (20 of 69 refused) and mended by these after it, "unseen" was written on
 2026-11-27 by somebody who did not know the check: every second one was looked at when the check was rebuilt (25 of 60 were
 refused before), the others were only counted; "varied" was written on 2026-11-28 to find what the rebuilt check does not know,
-by those who built it (when new 19 of 70, 14 of 60 and 12 of 40 were refused; before the rebuilding 28, 20 and 20); "blind" was written on the same day by somebody who did not know the check either
-(35 of 70 refused before the rebuilding, 22 after it, then looked at); "model" is what Qwen2.5-Coder-1.5B said of these runs, labelled by hand.
+by those who built it (when new 19 of 70, 14 of 60 and 12 of 40 were refused; before the rebuilding 28, 20 and 20); "blind" was
+written on the same day by somebody who did not know the check either (35 of 70 refused before the rebuilding, 22 and, when first looked at, 16 after it); "varied" and "blind" were looked at, answer by
+answer, and mended by on 2026-11-28; "later" was written on that day in seven lots, each to see what the check as mended by those
+before does not know (when new 25 of 89, 19 of 81, 16 of 69, 8 of 52, 7 of 42, 9 of 30 and 4 of 26 were refused, five of them not
+true and left out), and mended by; "fresh" is two answers to each of 40 questions, by somebody who did not know the check (23 of 80
+were refused before "later", 11 after it): the first of each two were then looked at, the second were only counted (16 of 40 refused
+before, 7 now); "model" is what Qwen2.5-Coder-1.5B said of these runs, labelled by hand.
 """
 
 import json
@@ -87,10 +92,12 @@ def refused(part: str) -> tuple[str, ...]:
     [
         ("own", 0.02),
         ("dev", 0.02),
-        ("holdout", 0.03),
+        ("holdout", 0.02),
         ("unseen", 0.02),
-        ("varied", 0.08),
-        ("blind", 0.23),
+        ("varied", 0.02),
+        ("blind", 0.02),
+        ("later", 0.03),
+        ("fresh", 0.09),
         ("model", 0.0),
     ],
 )
@@ -109,7 +116,16 @@ def test_wrong_answers_of_a_real_model_are_refused() -> None:
 
 @pytest.mark.parametrize(
     ("part", "least"),
-    [("own", 0.98), ("dev", 0.93), ("holdout", 0.94), ("unseen", 0.92), ("varied", 0.92), ("blind", 0.91)],
+    [
+        ("own", 0.98),
+        ("dev", 0.94),
+        ("holdout", 0.95),
+        ("unseen", 0.94),
+        ("varied", 0.94),
+        ("blind", 0.93),
+        ("later", 0.92),
+        ("fresh", 0.91),
+    ],
 )
 def test_mutations_are_caught(part: str, least: float) -> None:
     """Of good answers that pass: those that are refused anyway would be counted as caught."""
