@@ -8,6 +8,7 @@ from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass, replace
 from functools import cache as remembered
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import torch
@@ -30,6 +31,7 @@ from analyzers.progress import Progress
 from analyzers.references import ModelReference
 from analyzers.tasks import Task, task_of
 
+_READING = Lock()
 HEADS = {
     "ForSequenceClassification": AutoModelForSequenceClassification,
     "ForCausalLM": AutoModelForCausalLM,
@@ -129,12 +131,13 @@ def _read_once() -> Iterator[None]:
     """
     import gguf
 
-    reader, names = gguf.GGUFReader, gguf.get_tensor_name_map
-    gguf.GGUFReader, gguf.get_tensor_name_map = remembered(reader), remembered(names)
-    try:
-        yield
-    finally:
-        gguf.GGUFReader, gguf.get_tensor_name_map = reader, names
+    with _READING:  # two at once would each put back what the other had put there
+        reader, names = gguf.GGUFReader, gguf.get_tensor_name_map
+        gguf.GGUFReader, gguf.get_tensor_name_map = remembered(reader), remembered(names)
+        try:
+            yield
+        finally:
+            gguf.GGUFReader, gguf.get_tensor_name_map = reader, names
 
 
 def _check_complete(reference: ModelReference, model: Any, missing: Collection[str], new_head: bool) -> None:

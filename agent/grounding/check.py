@@ -13,8 +13,8 @@ from typing import NamedTuple
 from agent.grounding.amounts import Amount, factors
 from agent.grounding.derived import derived, is_enumerated, one_respect, written
 from agent.grounding.directions import against_direction
-from agent.grounding.facts import ASIDE, Fact, Facts
-from agent.grounding.fitting import misfit, of_each_method, record_of
+from agent.grounding.facts import ASIDE, Fact, Facts, record_of
+from agent.grounding.fitting import misfit, of_each_method
 from agent.grounding.layers import check_layers, with_sets, wrong_rankings
 from agent.grounding.numbers import Token
 from agent.grounding.places import Place

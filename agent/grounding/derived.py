@@ -9,8 +9,8 @@ from math import inf
 from agent.grounding.amounts import PERCENT, POINTS, TIMES, Amount, factors, physical
 from agent.grounding.completed import wholes
 from agent.grounding.differences import counts_examples, is_more
-from agent.grounding.facts import ASIDE, Fact, Facts
-from agent.grounding.fitting import by_model, misfit, record_of
+from agent.grounding.facts import ASIDE, Fact, Facts, record_of
+from agent.grounding.fitting import by_model, misfit
 from agent.grounding.numbers import Token
 from agent.grounding.places import Place
 from agent.grounding.words import pattern

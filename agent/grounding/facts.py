@@ -45,6 +45,11 @@ class Fact(Record):
         return "healing" if ".healing" in self.path else self.run.partition("-")[0] if self.run else "all"
 
 
+def record_of(fact: Fact) -> tuple[str | None, str]:
+    """The run, and the place in it of what a fact is one number of."""
+    return fact.run, fact.path.rpartition("]")[0]
+
+
 class Layers(Record):
     """A list of layers, or the rank of each."""
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from agent.grounding.amounts import PERCENT, POINTS, TIMES, physical
 from agent.grounding.differences import counts_examples, is_more, is_negative
-from agent.grounding.facts import ASIDE, MEASURED, SMALL, Fact
+from agent.grounding.facts import ASIDE, MEASURED, SMALL, Fact, record_of
 from agent.grounding.numbers import Token
 from agent.grounding.places import ABOVE, LAYERS, Place
 from agent.grounding.words import Cue, Dimension
@@ -152,11 +152,6 @@ def sets_of(fact: Fact) -> list[tuple[str, frozenset[int]]]:
     removed = frozenset(fact.removed or ())
     kept = frozenset(range(len(removed) + (fact.kept or 0))) - removed
     return [("removed", removed), ("kept", kept)] if fact.removed is not None else []
-
-
-def record_of(fact: Fact) -> tuple[str | None, str]:
-    """The run, and the place in it of what a fact is one number of."""
-    return fact.run, fact.path.rpartition("]")[0]
 
 
 def _of_subject(place: Place, fact: Fact) -> float:

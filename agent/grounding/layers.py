@@ -52,13 +52,18 @@ def with_sets(passages: Sequence[Passage], facts: Facts) -> list[Passage]:
 
 def _at_end(passage: Passage, facts: Facts) -> Iterator[Cue]:
     """Of "removing the last three layers" the cue for the model without them."""
-    total = next((int(fact.value) for fact in facts.numbers if fact.name == "layers"), 0)
+    total = _total(facts)
     said = [cue.values[0] for cue in passage.cues if cue.dimension == "say" and cue.values[0] in ("removed", "kept")]
     for match in _LAST_LAYERS.finditer(passage.text):
         number = int(match[2]) if match[2].isdigit() else NAMED[match[2].lower()]
         layers = range(total - number, total) if match[1].lower() == "last" else range(number)
         if said:
             yield Cue("set", ((said[0], frozenset(layers)),), match.start(), match.end())
+
+
+def _total(facts: Facts) -> int:
+    """The number of layers of the model."""
+    return next((int(fact.value) for fact in facts.numbers if fact.name == "layers"), 0)
 
 
 def _ranked(passage: Passage, facts: Facts) -> Iterator[Cue]:
@@ -229,10 +234,10 @@ def _in_set(place: Place, said: str, lists: list[Layers], facts: Facts) -> Where
     alone = len(token.layers) == 1 and not _ONLY.search(place.ahead)
     part = alone or bool(_SOME.search(place.passage.text))
     sizes = set(place.named("size"))
-    total = next((int(fact.value) for fact in facts.numbers if fact.name == "layers"), 0)
+    other = "kept" if said == "removed" else "removed"
     for each in lists:
-        other = "kept" if said == "removed" else "removed"
-        best_of_size = not each.methods and {(said, len(each.layers)), (other, total - len(each.layers))} & sizes
+        size = len(each.layers)
+        best_of_size = not each.methods and {(said, size), (other, _total(facts) - size)} & sizes
         if each.subject in ASIDE and not (set(each.methods) & set(methods) or each.subject in named or best_of_size):
             continue
         if set(token.layers) <= set(each.layers) if part else set(token.layers) == set(each.layers):

@@ -11,7 +11,7 @@ from math import inf
 from typing import Any
 
 from agent.grounding.amounts import MINUTES, ORDINAL, PERCENT, physical
-from agent.grounding.facts import Fact
+from agent.grounding.facts import Fact, record_of
 from agent.grounding.numbers import Token
 from agent.grounding.reading import Passage
 from agent.grounding.rows import CHOSEN, INSTEAD, JOINED, differing, enumerated, row_of
@@ -91,7 +91,7 @@ class Place:
         own = own._replace(cues=(*labels, *own.cues))
         found = Place(self.token, own, others)
         found.measures, found.given = {fact.name: 0}, True
-        found.known = {(fact.run, fact.path.rpartition("]")[0])}
+        found.known = {record_of(fact)}
         return found
 
     def _labels_row(self, cue: Cue) -> bool:
