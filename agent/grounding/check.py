@@ -111,6 +111,8 @@ def _direct(place: Place, facts: Facts) -> Reading:
         return Reading(place, _of_fact(ends[0]))
     if cost == inf and (interval := _as_interval(place, facts)):
         return interval
+    if cost == inf and (alone := _without_unit(place)):
+        return _direct(alone, facts)._replace(place=place)
     if cost == inf and (layer := _as_layer(place)):
         return _direct(layer, facts)
     if cost < inf and of_each_method(place, *candidates[best], [fact for (fact,) in candidates]):
@@ -144,6 +146,14 @@ def _as_interval(place: Place, facts: Facts) -> Reading | None:
                 if misfit(Place(both, place.passage, place.passages), (fact,)) < inf:
                     return Reading(place, _of_fact(fact))
     return None
+
+
+def _without_unit(place: Place) -> Place | None:
+    """Of "0.881, 69.6 MB" the first number, whose unit is not that of the second."""
+    token = place.token
+    if not token.unit or token.spelt or not place.passage.text[token.body - 1 : token.body].isdigit():
+        return None
+    return Place(token._replace(unit=""), place.passage, place.passages)
 
 
 def _ends(place: Place, facts: Facts) -> list[Fact]:

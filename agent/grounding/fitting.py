@@ -113,9 +113,8 @@ def _unless_spoken_for(place: Place, dimension: Dimension, own: float) -> float:
     named = {value: distance for value, distance in place.named(dimension).items() if value not in ASIDE}
     if not named:
         return 0
-    if own == inf and not place.own(dimension) - set(ASIDE):
-        return SPOKEN_FOR
-    return max(own - min(named.values()), 0)
+    further = max(own - min(named.values()), 0)
+    return further if place.own(dimension) - set(ASIDE) else min(further, SPOKEN_FOR)
 
 
 def by_model(place: Place, fact: Fact, specific: bool = False) -> float:
@@ -267,7 +266,8 @@ def _of_name(place: Place, fact: Fact) -> float:
     of_model = not fact.methods and fact.layer is None and "alternative" not in place.named("subject")
     if own == inf and not token.unit and of_model and place.own_cues("method"):
         return inf  # in a sentence on a method what else is measured has to be named
-    if own == inf and not (essential or bare or (fact.named and few) or (physical(token) and set(named) & _SIZES)):
+    near = {name for name, distance in named.items() if distance < ABOVE}
+    if own == inf and not (essential or bare or (fact.named and few) or (physical(token) and near & _SIZES)):
         own = UNNAMED
     if not named:
         return inf if own == inf else 0

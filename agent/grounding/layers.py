@@ -46,7 +46,8 @@ def with_sets(passages: Sequence[Passage], facts: Facts) -> list[Passage]:
         sets += _at_end(passage, facts)
         cues = [_sized(cue, passage, passages) for cue in passage.cues]
         cues = sorted([*cues, *_ranked(passage, facts)], key=lambda cue: cue.start)
-        found.append(passage._replace(cues=(*cues, *sets)))
+        tokens = passage.tokens if passage.line >= 0 else ()  # numbers of the message that is answered are no claims
+        found.append(passage._replace(tokens=tokens, cues=(*cues, *sets)))
     return found
 
 

@@ -159,7 +159,8 @@ class Place:
         if dimension not in self._own:
             passage, token = self.passage, self.token
             counted = token.kind == "quantity" and not _is_measured(token)
-            numbers = [each for each in passage.tokens if each.kind in _NUMBERS and each is not token]
+            numbers = [each for each in passage.tokens if each.kind in _NUMBERS]
+            numbers = [each for each in numbers if not token.start <= each.start < token.end]  # an interval has two
             others = [each for each in numbers if _is_measured(each) or counted]
             cues = [cue for cue in passage.cues if cue.dimension == dimension and not cue.forward]
             cues = [cue for cue in cues if _can_govern(cue, token, passage.text)]
@@ -196,7 +197,7 @@ class Place:
         """The methods that are enumerated right before the number, and those right after it."""
         here = [cue for cue in self.cues("method") if not self._taken(cue)]
         before = [cue for cue in here if cue.end <= self.token.start]
-        after = [cue for cue in here if cue.start >= self.token.end]
+        after = [cue for cue in here if cue.start >= self.token.end and not self._of_next(cue)]
         groups = [enumerated(before, self.passage.text)] if before else []
         if after:
             first = [

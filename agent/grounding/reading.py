@@ -57,13 +57,21 @@ class Passage(NamedTuple):
     clauses: tuple[tuple[int, int], ...]
     above: tuple[int, ...]  # passages that say what this one is about, the nearest first
     cell: bool = False  # of a table
-    line: int = 0
+    line: int = 0  # -1: of the message that is answered
     paragraph: int = 0
     mark: int | None = None  # of a numbered list
 
 
 def read(answer: str, facts: Facts) -> list[Passage]:
-    """The passages of an answer."""
+    """The passages of an answer, and behind them those of the message that it answers, which stands above all."""
+    passages = _passages(answer, facts)
+    said = " ".join(each.text for each in facts.quotes if each.path == "said")
+    asked = [each._replace(above=(), cell=False, line=-1, paragraph=-1) for each in _passages(said, facts)]
+    above = tuple(range(len(passages) + len(asked) - 1, len(passages) - 1, -1))
+    return [*(each._replace(above=(*each.above, *above)) for each in passages), *asked]
+
+
+def _passages(answer: str, facts: Facts) -> list[Passage]:
     text = _blank_quotes(answer, facts)
     for expression in (pattern("confidence"), pattern("scales")):
         text = expression.sub(lambda match: " " * len(match[0]), text)

@@ -142,9 +142,10 @@ def _words(name: str) -> set[str]:
 def _own(names: tuple[str, ...]) -> tuple[tuple[re.Pattern[str], tuple[Any, ...]], ...]:
     """Names without words in the tables, by the words that they are made of."""
     known = {each for which in _TABLES.values() for _, values in _table(which) for each in values}
-    return tuple(
-        (_word(name.replace("_", " ").replace(".", " ")), (name,)) for name in names if name and name not in known
-    )
+    spelt = {name: name.replace("_", " ").replace(".", " ") for name in names if name and name not in known}
+    # beside its method, "conductance completeness error" is the completeness error
+    short = {name: re.sub(rf"^(?:{'|'.join(noted_methods())}) ", "", words) for name, words in spelt.items()}
+    return tuple((_word(words), (name,)) for each in (spelt, short) for name, words in each.items())
 
 
 def _word(text: str) -> re.Pattern[str]:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from agent.grounding import Facts, check, facts_of
-from agent.grounding.facts import Fact
+from agent.grounding.facts import Fact, Quote
 from agent.grounding.words import cues
 from knowledge.notes import note
 from tests.sample_runs import analysis_run, compression_run, evaluation_run, story
@@ -206,6 +206,20 @@ def test_what_the_user_said_can_be_repeated_to_them() -> None:
     assert left("Removing them costs 2 %.", said) == ["2"]
 
 
+@pytest.mark.parametrize(
+    ("question", "right", "wrong"),
+    [
+        ("Can I rely on Fisher?", "Hardly: its fidelity is 0.610.", "Hardly: its fidelity is 0.910."),
+        ("那 SHAP 呢？", "它的保真度是 0.910。", "它的保真度是 0.610。"),
+        ("And what if I remove layers 2, 3 and 4?", "Then it has 84.1 % on select.", "Then it has 84.6 % on select."),
+    ],
+)  # fmt: skip
+def test_the_question_says_what_the_answer_is_about(question: str, right: str, wrong: str) -> None:
+    asked = ALL._replace(quotes=[*ALL.quotes, Quote(text=question, path="said")])
+    assert left(right, asked) == []
+    assert left(wrong, asked) != []
+
+
 def test_each_number_is_verified_with_its_fact() -> None:
     answer = "The healed model has 88.1 % accuracy (compression-5d5d5d)."
     (found,) = check(answer, facts_of([], [compression_run()])).verified
@@ -289,6 +303,9 @@ def test_idioms_are_no_claims(answer: str) -> None:
         ("By layer (Fisher / SHAP):\n- 0: 3.78 / 0.353\n- 3: 0.696 / 0.0749", "By layer (Fisher / SHAP):\n- 0: 0.353 / 3.78\n- 3: 0.696 / 0.0749"),
         ("Select accuracy rose epoch by epoch: 87.2 %, 88.5 %.", "Select accuracy rose epoch by epoch: 88.5 %, 87.2 %."),
         ("Training took 3.1 minutes.", "Training took 4.1 minutes."),
+        # a method of the next clause is none of these; a unit is not that of every number before it
+        ("I trust SHAP. Its fidelity is 0.910, while Fisher and mutual information are at 0.610 and 0.320.", "I trust SHAP. Its fidelity is 0.610, while Fisher and mutual information are at 0.910 and 0.320."),
+        ("Healed by distillation to 0.881, 69.6 MB.", "Healed by distillation to 0.899, 69.6 MB."),
         ("Healing won back two thirds of the drop in accuracy.", "Healing won back a quarter of the drop in accuracy."),
         ("A model without layers 2, 3 and 4 has 84.1 % on select.", "A model without layers 2, 3 and 5 has 84.1 % on select."),
     ],

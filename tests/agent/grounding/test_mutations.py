@@ -11,7 +11,9 @@ answer, and mended by on 2026-11-28; "later" was written on that day in seven lo
 before does not know (when new 25 of 89, 19 of 81, 16 of 69, 8 of 52, 7 of 42, 9 of 30 and 4 of 26 were refused, five of them not
 true and left out), and mended by; "fresh" is two answers to each of 40 questions, by somebody who did not know the check (23 of 80
 were refused before "later", 11 after it): the first of each two were then looked at, the second were only counted (16 of 40 refused
-before, 7 now); "model" is what Qwen2.5-Coder-1.5B said of these runs, labelled by hand.
+before, 7 then, 4 since all were looked at); "asked" is 80 answers together with their questions, by somebody else who did not know
+the check, a third of them to questions that lean on what was said before (15 refused before the check read the question, 9 when it
+did; every second one was then looked at, of the others, only counted, 5 of 40 are left); "model" is what Qwen2.5-Coder-1.5B said of these runs, labelled by hand.
 """
 
 import json
@@ -25,6 +27,7 @@ from typing import Any
 import pytest
 
 from agent.grounding import Facts, check, facts_of
+from agent.grounding.facts import Quote
 from agent.planner.answers import render
 from analyzers.records import Run
 from knowledge.runs import RunStore
@@ -82,8 +85,22 @@ def answers(part: str, good: bool = True) -> tuple[str, ...]:
 
 
 @cache
+def questions() -> dict[str, str]:
+    """Of the answers that were written to one."""
+    wording = json.loads((HERE / "wording.json").read_text(encoding="utf-8"))
+    return {each["text"]: each["question"] for each in wording if "question" in each}
+
+
+def told(part: str, answer: str) -> Facts:
+    """What is known when the answer is given: the runs, and the question."""
+    facts = known(part)
+    quotes = [Quote(text=questions()[answer], path="said")] if answer in questions() else []
+    return facts._replace(quotes=[*facts.quotes, *quotes])
+
+
+@cache
 def refused(part: str) -> tuple[str, ...]:
-    return tuple(answer for answer in answers(part) if check(answer, known(part)).unsupported)
+    return tuple(answer for answer in answers(part) if check(answer, told(part, answer)).unsupported)
 
 
 # At most so many refused: the targets (2 %) for what the check was written with, for the rest what was measured.
@@ -97,7 +114,8 @@ def refused(part: str) -> tuple[str, ...]:
         ("varied", 0.02),
         ("blind", 0.02),
         ("later", 0.03),
-        ("fresh", 0.09),
+        ("fresh", 0.05),
+        ("asked", 0.08),
         ("model", 0.0),
     ],
 )
@@ -125,17 +143,18 @@ def test_wrong_answers_of_a_real_model_are_refused() -> None:
         ("blind", 0.93),
         ("later", 0.92),
         ("fresh", 0.91),
+        ("asked", 0.90),
     ],
 )
 def test_mutations_are_caught(part: str, least: float) -> None:
     """Of good answers that pass: those that are refused anyway would be counted as caught."""
     dice = random.Random(SEED)
-    made: dict[str, list[Mutation]] = {}
+    made: dict[str, list[tuple[Mutation, str]]] = {}  # with the answer that each is made of
     for answer in answers(part):
         for mutation in mutations(answer, dice):
             if answer not in refused(part):
-                made.setdefault(mutation.kind, []).append(mutation)
-    caught, missed = _rates(made, dice, known(part))
+                made.setdefault(mutation.kind, []).append((mutation, answer))
+    caught, missed = _rates(made, dice, part)
     total = sum(map(len, made.values()))
     rate = sum(caught[kind] * len(made[kind]) for kind in made) / total
     shown = ", ".join(f"{kind} {caught[kind]:.1%} of {len(made[kind])}" for kind in made)
@@ -145,11 +164,16 @@ def test_mutations_are_caught(part: str, least: float) -> None:
 
 
 def _rates(
-    made: dict[str, list[Mutation]], dice: random.Random, known: Facts
+    made: dict[str, list[tuple[Mutation, str]]], dice: random.Random, part: str
 ) -> tuple[dict[str, float], Sequence[str]]:
     """Of each kind the share that is caught, of as many as are tried, and what is not."""
     tried = {kind: each if len(each) <= TRIED else dice.sample(each, TRIED) for kind, each in made.items()}
-    missed = [mutation for each in tried.values() for mutation in each if not check(mutation.text, known).unsupported]
+    missed = [
+        mutation
+        for each in tried.values()
+        for mutation, answer in each
+        if not check(mutation.text, told(part, answer)).unsupported
+    ]
     count = Counter(mutation.kind for mutation in missed)
     rates = {kind: 1 - count[kind] / len(each) for kind, each in tried.items()}
     return rates, [f"{mutation.kind}: {mutation.what}" for mutation in missed]
