@@ -28,6 +28,7 @@ class Slots(Record):
     drop: int | None = None  # layers to remove; becomes `keep` once the number of layers is known
     samples: int | Literal["auto"] | None = None
     epochs: int | None = None
+    heal_epochs: int | None = None
     budget: int | None = None
     seed: int | None = None
     heal: str | None = None

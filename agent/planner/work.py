@@ -214,8 +214,8 @@ def _data(turn: Turn, model: str) -> str:
 
 
 def _healing_epochs(turn: Turn) -> int | None:
-    """Epochs belong to the training where one was asked for."""
-    return None if "train" in turn.task.goals else turn.slots.epochs
+    """Those of healing; epochs without a word more belong to the training where one was asked for."""
+    return turn.slots.heal_epochs or (None if "train" in turn.task.goals else turn.slots.epochs)
 
 
 def _not_english(turn: Turn) -> str | None:

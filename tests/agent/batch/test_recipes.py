@@ -10,11 +10,8 @@ from click.testing import CliRunner
 
 from agent.batch.recipes import recipes
 from agent.cli import main
-from analyzers import datasets
 from analyzers.compression import cost, verify
-from analyzers.progress import Progress
-from analyzers.references import parse_data
-from tests.tools.conftest import opened_here, timed_here
+from tests.tools.conftest import opened_here, timed_here, write_encoder, write_sentences
 
 Recipe = Callable[..., dict[str, Any]]
 SMALL = {
@@ -25,11 +22,11 @@ SMALL = {
 }
 
 
-def running(folder: Path, cache: Path) -> Recipe:
+def running(folder: Path) -> Recipe:
     def run(name: str, *settings: str, code: int = 0) -> dict[str, Any]:
         words = ["batch", f"recipe:{name}", "--json", "--home", str(folder / "home")]
         words += [word for each in (*settings, f"report={folder / name}.html") for word in ("--set", each)]
-        done = CliRunner().invoke(main, words, env={"LAYERWISE_CACHE": str(cache), "LAYERWISE_THREADS": "1"})
+        done = CliRunner().invoke(main, words, env={"LAYERWISE_THREADS": "1"})
         assert done.exit_code == code, done.stderr[-2000:]
         summary: dict[str, Any] = json.loads(done.stdout)
         assert (folder / f"{name}.html").stat().st_size > 100_000
@@ -42,21 +39,16 @@ def test_all_recipes_are_tried():
     assert {each.name for each in recipes()} == {*SMALL, "nightly_regression"}
 
 
-@pytest.mark.real
-@pytest.mark.timeout(1800)
-def test_recipes_on_the_demo_model(tmp_path: Path, real_cache: Path, monkeypatch: pytest.MonkeyPatch):
-    """All on MiniLM itself and 60 short sentences of the demo, in one home: what was done before is taken from history."""
-    # The conversation of the demo shows what these do in processes of their own.
+def test_recipes_from_first_step_to_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """All on one tiny model and its sentences, in one home: what was done before is taken from history."""
+    # The conversation of the demo shows what these do in processes of their own, and by the demo model.
     monkeypatch.setattr(cost, "in_fresh_process", timed_here)
     monkeypatch.setattr(verify, "in_fresh_process", opened_here)
-    found = datasets.load(parse_data("demo:amazon"), real_cache, Progress()).examples
-    short = [each for each in found if 3 <= len(each.text.split()) <= 8][:60]
-    rows = [f'"{each.text.replace(chr(34), "")}",{each.label},{each.group}' for each in short]
-    (tmp_path / "few.csv").write_text("\n".join(["text,label,group", *rows]))
-    data = f"data=csv:{tmp_path / 'few.csv'}?group=group"
-    run = running(tmp_path, real_cache)
+    model = f"model={write_encoder(tmp_path / 'encoder')}"
+    data = f"data=csv:{write_sentences(tmp_path / 'reviews.csv')}"
+    run = running(tmp_path)
     for name, settings in SMALL.items():
-        summary = run(name, data, *settings)
+        summary = run(name, data, *(() if name == "depth_exploration" else (model,)), *settings)
         assert summary["status"] == "done"
         states = {each["name"]: each["status"] for each in summary["steps"]}
         undone = [step for step, state in states.items() if state not in ("done", "reused")]
