@@ -266,8 +266,8 @@ def _of_name(place: Place, fact: Fact) -> float:
     of_model = not fact.methods and fact.layer is None and "alternative" not in place.named("subject")
     if own == inf and not token.unit and of_model and place.own_cues("method"):
         return inf  # in a sentence on a method what else is measured has to be named
-    near = {name for name, distance in named.items() if distance < ABOVE}
-    if own == inf and not (essential or bare or (fact.named and few) or (physical(token) and near & _SIZES)):
+    close = {name for name, distance in named.items() if distance < ABOVE}
+    if own == inf and not (essential or bare or (fact.named and few) or (physical(token) and close & _SIZES)):
         own = UNNAMED
     if not named:
         return inf if own == inf else 0
