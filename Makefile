@@ -6,6 +6,9 @@ READY := .venv/.ready
 # killed process or a cluster leave theirs to the others.
 SIDE_BY_SIDE := --numprocesses 3 --dist loadgroup --no-loadscope-reorder
 
+# Dozens of processes are started: each would compile every module anew where this is set.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: setup demo test check every unit real fix bench clean
 
 setup: $(READY)

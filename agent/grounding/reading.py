@@ -66,6 +66,8 @@ def read(answer: str, facts: Facts) -> list[Passage]:
     """The passages of an answer, and behind them those of the message that it answers, which stands above all."""
     passages = _passages(answer, facts)
     said = " ".join(each.text for each in facts.quotes if each.path == "said")
+    if not said:
+        return passages
     asked = [each._replace(above=(), cell=False, line=-1, paragraph=-1) for each in _passages(said, facts)]
     above = tuple(range(len(passages) + len(asked) - 1, len(passages) - 1, -1))
     return [*(each._replace(above=(*each.above, *above)) for each in passages), *asked]
