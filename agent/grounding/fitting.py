@@ -276,11 +276,13 @@ def _of_name(place: Place, fact: Fact) -> float:
 
 def of_each_method(place: Place, best: Fact, equal: Sequence[Fact]) -> bool:
     """Whether a number that is said of several methods is that of each, or a tau that of each two of them."""
-    if not best.methods or best.subject in ASIDE:
+    if not best.methods or (best.subject in ASIDE and not place.passage.cell):
         return True
     if place.of_the_rest:  # of the others
         return True
-    alike = [fact for fact in equal if fact.name == best.name and fact.layer == best.layer]
+    alike = [
+        fact for fact in equal if (fact.name, fact.layer, fact.subject) == (best.name, best.layer, best.subject)
+    ]
     alone = {fact.methods[0] for fact in alike if len(fact.methods) == 1}
     pairs = {frozenset(fact.methods) for fact in alike if len(fact.methods) == 2}
     nearest = min(place.named("method").values(), default=0)

@@ -194,7 +194,10 @@ class Place:
         return [set(cue.values) for cue in cues if cue.end <= self.token.start and not self._between(cue)][-1:]
 
     def methods(self) -> list[tuple[str, ...]]:
-        """The methods that are enumerated right before the number, and those right after it."""
+        """The methods that are enumerated right before the number, and those right after it; of a cell those of its row."""
+        if self.passage.cell and self.passage.above:
+            row = [cue for cue in self.passages[self.passage.above[0]].cues if cue.dimension == "method"]
+            return [tuple(dict.fromkeys(value for cue in row for value in cue.values))] if row else []
         here = [cue for cue in self.cues("method") if not self._taken(cue)]
         before = [cue for cue in here if cue.end <= self.token.start]
         after = [cue for cue in here if cue.start >= self.token.end and not self._of_next(cue)]
