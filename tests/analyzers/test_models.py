@@ -1,6 +1,7 @@
 """Opening models from folders and files, and what is said when one cannot be opened."""
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -184,6 +185,36 @@ def test_the_head_of_a_gguf_file_is_read_once(tmp_path: Path, monkeypatch: pytes
         assert read == [str(path)] * times
     assert gguf.GGUFReader is Counting
     assert loaded.tokenizer.decode(loaded.tokenizer("hello world")["input_ids"]).endswith("hello world")
+
+
+def test_two_files_opened_at_once_leave_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The first is still being read when the second is asked for."""
+    import gguf
+
+    opened = models._opened
+    first_inside, second_inside = threading.Event(), threading.Event()
+
+    def slow(*words, **named):
+        if threading.current_thread() is first:
+            first_inside.set()
+            second_inside.wait(0.3)  # in vain, where they wait for each other
+        else:
+            second_inside.set()
+            first.join()
+        return opened(*words, **named)
+
+    monkeypatch.setattr(models, "_opened", slow)
+    reader, path = gguf.GGUFReader, write_gguf(tmp_path / "tiny.gguf")
+
+    def open_it() -> None:
+        load(parse_model(f"gguf:{path}"), tmp_path, CPU, Progress())
+
+    first, second = threading.Thread(target=open_it), threading.Thread(target=open_it)
+    first.start()
+    first_inside.wait(30)
+    second.start()
+    second.join()
+    assert gguf.GGUFReader is reader
 
 
 @pytest.fixture
