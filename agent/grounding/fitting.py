@@ -280,9 +280,7 @@ def of_each_method(place: Place, best: Fact, equal: Sequence[Fact]) -> bool:
         return True
     if place.of_the_rest:  # of the others
         return True
-    alike = [
-        fact for fact in equal if (fact.name, fact.layer, fact.subject) == (best.name, best.layer, best.subject)
-    ]
+    alike = [fact for fact in equal if (fact.name, fact.layer, fact.subject) == (best.name, best.layer, best.subject)]
     alone = {fact.methods[0] for fact in alike if len(fact.methods) == 1}
     pairs = {frozenset(fact.methods) for fact in alike if len(fact.methods) == 2}
     nearest = min(place.named("method").values(), default=0)
