@@ -1,7 +1,7 @@
 """The main job on the demo model and the demo reviews, as the conversation that `make demo` has with the built-in planner.
 
-Only smaller, since it is the longest test: two epochs of training and one of healing instead of three, and 64 samples for
-the methods.
+Only smaller, since it is the longest test: one epoch of training and one of healing instead of three, and 16 samples for the
+methods.
 """
 
 import json
@@ -50,7 +50,7 @@ def talk(tmp_path_factory: pytest.TempPathFactory, real_cache: Path) -> Conversa
 def test_the_whole_demo_conversation(talk: Conversation) -> None:
     assert talk.say("Hello!")["tools"] == []
 
-    small = WISH.replace("reviews,", "reviews for 2 epochs and with 64 samples,") + " with one epoch of healing"
+    small = WISH.replace("reviews,", "reviews for one epoch and with 16 samples,") + " with one epoch of healing"
     done = talk.say(small)
     steps = [tool["name"] for tool in done["tools"] if tool["name"] not in ("list_runs", "show_run", "explain_method")]
     assert steps == ["train_model", "analyze_layers", "plan_compression", "compress_model"]
@@ -64,7 +64,7 @@ def test_the_whole_demo_conversation(talk: Conversation) -> None:
     assert trained.value >= 0.87
 
     wanted = (("train", "epochs"), ("analysis", "samples"), ("compression", "epochs"))
-    assert [made[kind].settings.get(name) for kind, name in wanted] == [2, 64, 1]
+    assert [made[kind].settings.get(name) for kind, name in wanted] == [1, 16, 1]
     analysis = made["analysis"].result
     assert isinstance(analysis, AnalysisResult)
     assert set(analysis.scores) == METHODS
