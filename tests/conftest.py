@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-
 gc.disable()  # while everything is imported, which is kept: a quarter of that time would go into looking through it
 
 
