@@ -60,12 +60,14 @@ def derived(place: Place, facts: Facts, stated: Sequence[Fact]) -> list[Derived]
     costs: list[tuple[float, bool, int, float, tuple[Fact, ...]]] = []
     by = {method for each in beside for method in each.methods} if not place.named("method") else set()
     for pair in _pairs(place, facts, set(place.measures)):
+        fitting = [value for value in _values(place, *pair, faster) if _holds(amount, value, token.unit)]
+        if not fitting:
+            continue
         if by and pair[0].methods and pair[0].subject not in ASIDE and not by & set(pair[0].methods):
             continue  # of another method than what stands beside it
         if any(_of_another(place, each, beside) for each in pair):
             continue  # of another candidate
-        fitting = [value for value in _values(place, *pair, faster) if _holds(amount, value, token.unit)]
-        if fitting and (cost := misfit(place, pair)) < inf:
+        if (cost := misfit(place, pair)) < inf:
             costs.append((cost, pair[0].run != pair[1].run, len(costs), fitting[0], pair))
     return [(value, pair) for *_, value, pair in sorted(costs, key=lambda each: each[:3])]
 
