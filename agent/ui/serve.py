@@ -27,6 +27,7 @@ from agent.ui.uploads import LARGEST
 from analyzers.errors import LayerwiseError, UsageError
 from tools.workspace import Workspace
 
+IDLE = 0.02  # seconds between two looks of Gradio for events; its own, 0.001, keeps a core busy by a twentieth while nobody is there
 UNSEEN = 3.0  # seconds that a visitor gets to be shown the page before anything else is loaded
 
 
@@ -75,6 +76,8 @@ def create_server(page: Page, users: Mapping[str, str], local: bool = True) -> G
     for language in sorted(LANGUAGES, key=lambda each: -len(PATHS[each])):  # "/" takes what is left
         blocks = create_app(pages[language])
         blocks.queue(default_concurrency_limit=None)
+        blocks._queue.sleep_when_free = IDLE
+        blocks._queue.progress_update_sleep_when_free = IDLE
         gr.mount_gradio_app(app, blocks, path=PATHS[language], run_history=False, footer_links=[], **looks)
     return Gate(app, users, local)
 

@@ -287,6 +287,17 @@ def test_nobody_sees_anything_before_signing_in_and_other_sites_may_not_ask(serv
         assert client.post(join, headers={"Origin": server.address}, json={}).status_code != 403
 
 
+def test_a_server_of_which_nobody_wants_anything_rests(guarded: Server) -> None:
+    guarded.ready()
+    process = psutil.Process(guarded.process.pid)
+    woken: list[int] = []  # times in a second
+    while len(woken) < 30 and min(woken, default=1000) > 400:  # at first it loads what a message will need
+        before = process.num_ctx_switches().voluntary
+        time.sleep(1)
+        woken.append(process.num_ctx_switches().voluntary - before)
+    assert min(woken) <= 400, woken
+
+
 def test_the_page_speaks_chinese(server: Server, visit: Any) -> None:
     visitor = visit(server, "/zh/").new()
     expect(visitor.page.get_by_role("tab", name="对话")).to_be_visible()
