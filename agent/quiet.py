@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
+from tools.importing import uncollected
+
 SILENT = {
     "ANONYMIZED_TELEMETRY": "False",  # chromadb
     "DO_NOT_TRACK": "1",
@@ -53,7 +55,8 @@ def without_stubs() -> Iterator[None]:
 
     inspect.getfile = none_of_components  # type: ignore[assignment]  # it is called with classes
     try:
-        yield
+        with uncollected():
+            yield
     finally:
         inspect.getfile = getfile
 

@@ -6,6 +6,7 @@ The command line, batch scripts and the agent all call these.
 from analyzers.progress import Progress
 from analyzers.records import AnalyzeRequest, CompressRequest, EvaluateRequest, PlanRequest, Run, TrainRequest
 from analyzers.requests import ExportRequest
+from tools.importing import uncollected
 from tools.report import report
 from tools.workspace import Workspace
 
@@ -24,7 +25,8 @@ def train(request: TrainRequest, workspace: Workspace, progress: Progress, *, re
     Raises:
         LayerwiseError: see `analyzers.errors`; the run is kept as failed or cancelled, and `resume` goes on with it.
     """
-    from tools.steps import training
+    with uncollected():
+        from tools.steps import training
 
     return training.run(request, workspace, progress, resume)
 
@@ -35,7 +37,8 @@ def analyze(request: AnalyzeRequest, workspace: Workspace, progress: Progress) -
     Raises:
         LayerwiseError: see `analyzers.errors`.
     """
-    from tools.steps import analysis
+    with uncollected():
+        from tools.steps import analysis
 
     return analysis.run(request, workspace, progress)
 
@@ -47,7 +50,8 @@ def plan(request: PlanRequest, workspace: Workspace, progress: Progress) -> Run:
         BadTarget: the target cannot be met.
         LayerwiseError: see `analyzers.errors`.
     """
-    from tools.steps import planning
+    with uncollected():
+        from tools.steps import planning
 
     return planning.run(request, workspace, progress)
 
@@ -61,7 +65,8 @@ def compress(request: CompressRequest, workspace: Workspace, progress: Progress,
         VerificationFailed: the saved model is not the one in memory.
         LayerwiseError: see `analyzers.errors`.
     """
-    from tools.steps import compression
+    with uncollected():
+        from tools.steps import compression
 
     return compression.run(request, workspace, progress, resume)
 
@@ -72,7 +77,8 @@ def evaluate(request: EvaluateRequest, workspace: Workspace, progress: Progress)
     Raises:
         LayerwiseError: see `analyzers.errors`.
     """
-    from tools.steps import evaluation
+    with uncollected():
+        from tools.steps import evaluation
 
     return evaluation.run(request, workspace, progress)
 
@@ -85,6 +91,7 @@ def export(request: ExportRequest, workspace: Workspace, progress: Progress) -> 
         VerificationFailed: what was written is not the model in memory.
         LayerwiseError: see `analyzers.errors`; nothing is left under the final name.
     """
-    from tools.steps import export as step
+    with uncollected():
+        from tools.steps import export as step
 
     return step.run(request, workspace, progress)
