@@ -159,8 +159,7 @@ class Place:
         if dimension not in self._own:
             passage, token = self.passage, self.token
             counted = token.kind == "quantity" and not _is_measured(token)
-            numbers = [each for each in passage.tokens if each.kind in _NUMBERS]
-            numbers = [each for each in numbers if not token.start <= each.start < token.end]  # an interval has two
+            numbers = [each for each in passage.tokens if each.kind in _NUMBERS and each is not token]
             others = [each for each in numbers if _is_measured(each) or counted]
             cues = [cue for cue in passage.cues if cue.dimension == dimension and not cue.forward]
             cues = [cue for cue in cues if _can_govern(cue, token, passage.text)]
