@@ -10,7 +10,7 @@ import click
 from pydantic import ValidationError
 
 from agent.cli_outcome import Session
-from analyzers.compression.formats import names
+from analyzers.compression.formats import find, names
 from analyzers.compression.healing import names as strategies
 from analyzers.errors import UsageError
 from analyzers.records import Request
@@ -48,6 +48,7 @@ HELP = {
     "export": "Format of the saved model.",
     "format": f"What to write: {', '.join(names())}.",
     "remove": "Layers to take out, separated by commas, where no plan says which.",
+    "precision": f"Of the weights, for GGUF: {', '.join(find('gguf').PRECISIONS)}; otherwise as they are.",
     "output": "Folder to make; otherwise it lies in the folder of the run.",
 }
 

@@ -216,6 +216,7 @@ def _export(run: Run, result: ExportResult) -> list[str]:
         f"wrote {result.format} to {result.folder}: {', '.join(file.path for file in result.files)}",
         *([f"removed layers {layers(result.removed)}"] if result.removed else []),
         *(["quantized tensors copied as they were"] if result.copied else []),
+        *([f"weights in {result.precision}"] if result.precision else []),
         f"verified in a fresh process by {result.runtime}: {_proof(result.verified)}",
         _measurements(run),
     ]

@@ -191,6 +191,7 @@ class ExportResult(Record):
     files: list[Artifact]  # relative to that folder
     removed: list[int]  # layers that this export took out; those of its parents are not named again
     copied: bool  # quantized tensors byte for byte out of a GGUF file, none of them computed anew
+    precision: str | None = None  # that the weights were lowered to, before what is verified was computed
     runtime: str  # what opened it in the fresh process, with its version
     verified: Verification
     commands: list[str]  # of other programs, to run the model

@@ -25,6 +25,7 @@ class ExportRequest(Request):
     model: str  # as for every verb, or a plan: the model that it was made for, without the layers that it removes
     format: str = "hf"  # one of analyzers.compression.formats
     remove: tuple[int, ...] = Field(default=())  # layers of a model that no plan goes with
+    precision: str | None = None  # one of the format's; None: as the model is
     output: str | None = None  # the folder to make; None: in the folder of the run
 
 

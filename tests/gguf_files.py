@@ -63,12 +63,14 @@ def write_gguf(path: Path, model: Any = None, **fields: Any) -> Path:
         writer.add_key_value(*field)
     for key, value in fields.items():
         (writer.add_string if isinstance(value, str) else writer.add_array)(key.replace("__", "."), value)
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
     kind = gguf.GGMLQuantizationType.Q8_0
     for name, tensor in converting._tensors(model):
+        numbers = tensor.detach().numpy()
         if tensor.ndim == 1:
-            writer.add_tensor(name, tensor)
+            writer.add_tensor(name, numbers)
         else:
-            writer.add_tensor(name, gguf.quants.quantize(tensor, kind), raw_dtype=kind)
+            writer.add_tensor(name, gguf.quants.quantize(numbers, kind), raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

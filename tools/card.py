@@ -37,6 +37,7 @@ class Exported:
     layers: int
     parameters: int
     removed: tuple[int, ...]  # by this export
+    precision: str | None  # that this export lowered the weights to
 
 
 def card(run: Run, about: Exported, workspace: Workspace) -> str:
@@ -59,6 +60,7 @@ def card(run: Run, about: Exported, workspace: Workspace) -> str:
         base=workspace.runs.base_model(run),
         layers=about.layers,
         parameters=count(about.parameters),
+        precision=about.precision,
         removed=[
             {"run": name, "layers": layers(list(which))} for name, which in [*gone, (run.id, about.removed)] if which
         ],

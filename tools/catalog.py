@@ -78,6 +78,7 @@ _DESCRIPTIONS = {
     "precisions": "also measure the best sets of each size at these precisions: int8, nf4, or all",
     "export": "format of the saved model",
     "format": "hf: Hugging Face folder; gguf: for Ollama, LLaMA family only; onnx: for onnxruntime",
+    "precision": "of the weights of a gguf file: f16 or q8_0; leave it out to keep them as they are",
     "remove": "layers to take out, only where no plan says which: leave it empty for a run id",
 }
 

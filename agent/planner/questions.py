@@ -76,7 +76,7 @@ def provenance(turn: Turn) -> Script[Section]:
 
 
 def show(turn: Turn) -> Script[Section]:
-    kinds = turn.task.reading.kinds or ("compression", "evaluation", "plan", "analysis", "train")
+    kinds = turn.task.reading.kinds or ("export", "compression", "evaluation", "plan", "analysis", "train")
     run = yield from _run(turn, *kinds, finished=False)
     return ("shown", {"run": run}) if run else ("nothing_yet", {"what": "run"})
 

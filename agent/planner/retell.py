@@ -15,7 +15,7 @@ _OF_A_RUN = {
     "plan_compression": "planned",
     "compress_model": "compressed",
     "evaluate_model": "evaluated",
-    "export_model": "shown",
+    "export_model": "exported",
     "show_run": "shown",
 }
 

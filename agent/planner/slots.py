@@ -35,7 +35,9 @@ class Slots(Record):
     quantize: str | None = None
     resume: bool | None = None
     from_scratch: str | None = None
-    format: str | None = None
+    format: str | None = None  # of a report
+    export: str | None = None  # format of a model for other programs
+    precision: str | None = None
     when: str | None = None  # a stretch of time, in the words of `knowledge.filters.span`
     best: str | None = None  # a measurement, for the run that did best in it
     where: tuple[str, ...] = ()  # ranges of measurements
@@ -138,6 +140,7 @@ def _values(rule: dict[str, Any], match: re.Match[str]) -> list[Any]:
         "drop value": lambda: _fraction(groups["n"], groups["p"]),
         "faster by": lambda: round(1 + _number(groups["n"]) / 100, 4),
         "day": lambda: groups["w"],
+        "spelt": lambda: groups["w"].lower(),
         "word": lambda: {"markdown": "md"}.get(groups["w"].lower(), groups["w"].lower()),
         "range": lambda: _range(rule["value"], groups),
         "ordinal": lambda: tables()["ordinals"][groups["w"].lower()],

@@ -5,7 +5,7 @@ from agent.planner.reading import Language, Reading
 from agent.planner.slots import TARGET, Slots
 from analyzers.records import Record
 
-WORK = ("train", "analyze", "plan", "compress", "evaluate", "report")
+WORK = ("train", "analyze", "plan", "compress", "evaluate", "export", "report")
 
 # A changed value repeats only the work that depends on it.
 _AFFECTED = {
@@ -13,6 +13,7 @@ _AFFECTED = {
     **dict.fromkeys(("methods", "samples"), ("analyze", "plan", "compress")),
     "heal": ("compress",),
     "format": ("report",),
+    **dict.fromkeys(("export", "precision"), ("export",)),
 }
 
 

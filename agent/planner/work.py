@@ -9,6 +9,7 @@ from agent.planner.turn import Ask, Script, Turn
 Section = tuple[str, dict[str, Any]]  # name of a template and its values
 
 MODEL_RUNS = ("train", "compression")  # runs that produced a model
+_OF_GGUF = {"int8": "q8_0", "nf4": "q4_0"}  # what such a file has for 8 and 4 bits
 
 
 def train(turn: Turn) -> Script[Section]:
@@ -48,6 +49,28 @@ def evaluate(turn: Turn) -> Script[Section]:
     model, data = yield from _model_with_head(turn)
     run = yield from turn.call("evaluate_model", model=model, data=data, seed=turn.slots.seed)
     return "evaluated", {"run": run}
+
+
+def export(turn: Turn) -> Script[Section]:
+    slots = turn.slots
+    model = turn.made("compression") or turn.made("train") or turn.named_run(*MODEL_RUNS, "plan")
+    model = model or next(iter(slots.models), None) or turn.memory.latest(MODEL_RUNS)
+    if model is None:
+        model = yield from turn.look_up(*MODEL_RUNS)
+    if model is None:
+        raise Ask("model", runs=turn.memory.focus)
+    spoken = turn.task.fresh if turn.task.fresh.export else slots  # another format has its own precisions
+    bits = spoken.quantize if spoken.export == "gguf" and "compress" not in turn.task.goals else None
+    precision = spoken.precision or bits
+    run = yield from turn.call(
+        "export_model",
+        model=model,
+        format=slots.export,
+        remove=slots.layers if model in slots.models else (),
+        precision=_OF_GGUF.get(precision or "", precision),
+        seed=slots.seed,
+    )
+    return "exported", {"run": run}
 
 
 def report(turn: Turn) -> Script[Section]:

@@ -126,6 +126,34 @@ def test_a_folder_of_transformers_without_a_layer(workspace: Workspace, tmp_path
     refused(wanted, workspace, errors.UsageError, str(output), "not empty", "--output")
 
 
+def test_healed_weights_in_eight_bits(workspace: Workspace, tmp_path: Path):
+    """What began as a small file and is computed anew becomes one again."""
+    path = write_gguf(tmp_path / "tiny.gguf", small_llama(4, intermediate_size=128))
+    healed = compressed(workspace, planned(workspace, f"gguf:{path}", [1]), 2)
+    full, small = (
+        run(ExportRequest(model=healed.id, format="gguf", precision=precision), workspace)
+        for precision in (None, "q8_0")
+    )
+    assert (full.result.precision, small.result.precision, small.result.copied) == (None, "q8_0", False)
+    assert small.result.verified.max_logit_difference < 1e-3
+    assert small.result.verified.same_text
+    assert small.measured("disk_mb", "exported").value < 0.5 * full.measured("disk_mb", "exported").value
+    assert small.command.endswith("--format gguf --precision q8_0")
+    assert "weights in q8_0" in (Path(small.result.folder) / "README.md").read_text()
+
+
+@pytest.mark.parametrize("precision", ["f16", "q8_0"])
+def test_a_plan_for_a_file_in_another_precision(workspace: Workspace, tmp_path: Path, precision: str):
+    path = write_gguf(tmp_path / "tiny.gguf")
+    made = run(
+        ExportRequest(model=planned(workspace, f"gguf:{path}", [1]).id, format="gguf", precision=precision), workspace
+    )
+    written = {tensor.name: tensor for tensor in GGUFReader(Path(made.result.folder) / "model.gguf").tensors}
+    assert written["blk.2.attn_v.weight"].tensor_type.name == precision.upper()
+    assert "blk.3.attn_v.weight" not in written
+    assert made.result.verified.max_logit_difference < 1e-3
+
+
 def test_the_card_has_every_measurement_with_its_run(chain: Chain, tmp_path: Path):
     workspace = copied(chain, tmp_path, "train", "analyze", "plan", "compress")
     made = run(ExportRequest(model=chain["compress"].id), workspace)
@@ -164,6 +192,16 @@ def test_words_that_mean_nothing(chain: Chain, tmp_path: Path):
         (ExportRequest(model=plan.id, format="exe"), errors.UnknownFormat, ("'exe'", "gguf, hf, onnx")),
         (ExportRequest(model=plan.id, remove=(1,)), errors.UsageError, ("--remove 1", plan.id, plan.model)),
         (ExportRequest(model=f"gguf:{path}", format="gguf"), errors.UsageError, ("already", "--remove 3,4")),
+        (
+            ExportRequest(model=f"gguf:{path}", format="gguf", precision="q4_k_m"),
+            errors.UsageError,
+            ("'q4_k_m'", "f16, q8_0 with --format gguf", "ollama create --quantize"),
+        ),
+        (
+            ExportRequest(model=plan.id, format="onnx", precision="f16"),
+            errors.UsageError,
+            ("onnx", "with --format gguf"),
+        ),
         (ExportRequest(model=f"gguf:{path}", format="gguf", remove=(2,)), errors.BadTarget, ("[2] of 2", "0 to 1")),
         (
             ExportRequest(model=f"gguf:{other}", format="gguf", remove=(1,)),

@@ -41,8 +41,9 @@ def exports(runs: list[Run]) -> Section:
     for run in runs:
         if isinstance(result := run.result, ExportResult):
             what = f"Written as {result.format}, {', '.join(file.path for file in result.files)}"
-            copied = "; quantized tensors were copied byte for byte" if result.copied else ""
-            blocks += [Facts([Fact(f"{what}{copied}.", run.id)]), measured(run, "Size")]
+            weights = "; quantized tensors were copied byte for byte" if result.copied else ""
+            weights = f"; weights in {result.precision}" if result.precision else weights
+            blocks += [Facts([Fact(f"{what}{weights}.", run.id)]), measured(run, "Size")]
             blocks.append(_verification(run, f"{result.format}, opened by {result.runtime}", result.verified))
             blocks += [Command(command, run.id) for command in result.commands]
     return Section("exports", blocks)

@@ -54,12 +54,13 @@ class Prepared:
 def run(request: ExportRequest, workspace: Workspace, progress: Progress) -> Run:
     form = formats.find(request.format)
     use_device(workspace)
+    _check_precision(request, form)
     source = _source(request, form, workspace, progress)
-    if cut := form.CUTS_GGUF and source.file is not None:
+    if cut := form.CUTS_GGUF and source.file is not None and not request.precision:
         if not source.remove:
             raise UsageError(
                 f"{request.model} is a GGUF file already; name the layers to take out of it with --remove 3,4, or a plan that was "
-                "made for it"
+                "made for it, or a precision to write it in"
             )
         # Before a model is opened for nothing: is the file of a family that can be cut, are the layers there?
         form.check(Subject(None, None, True, "", "", source.file, source.remove))
@@ -79,6 +80,16 @@ def run(request: ExportRequest, workspace: Workspace, progress: Progress) -> Run
     return active.finished
 
 
+def _check_precision(request: ExportRequest, form: Format) -> None:
+    if request.precision and request.precision not in form.PRECISIONS:
+        known = {name: formats.find(name).PRECISIONS for name in formats.names()}
+        allowed = "; ".join(f"{', '.join(each)} with --format {name}" for name, each in known.items() if each)
+        raise UsageError(
+            f"--format {request.format} has no precision {request.precision!r}; allowed are {allowed} (for a smaller one: ollama "
+            "create --quantize q4_K_M); leave it out to write the weights as they are"
+        )
+
+
 def _source(request: ExportRequest, form: Format, workspace: Workspace, progress: Progress) -> Source:
     if request.output:
         _empty(Path(request.output).expanduser())
@@ -95,7 +106,12 @@ def _source(request: ExportRequest, form: Format, workspace: Workspace, progress
         reference, _ = resolve(parent.model, workspace)
         file = gguf_file(reference, workspace.cache, progress)
         return Source(reference, tuple(result.remove), parent, file, file or _origin(parent, workspace, progress))
-    if isinstance(result, CompressionResult) and parent and form.CUTS_GGUF and not request.remove:
+    if (
+        isinstance(result, CompressionResult)
+        and parent
+        and form.CUTS_GGUF
+        and not (request.remove or request.precision)
+    ):
         file = _same_weights(parent, result, workspace, progress)
         if file:  # better the original, quantized as it was, than its tensors at full size
             return Source(parse_model(parent.model), tuple(result.removed), parent, file, file)
@@ -158,6 +174,7 @@ def _export(
         files=files,
         removed=sorted(source.remove),
         copied=cut,
+        precision=request.precision,
         runtime=f"{form.RUNTIME} {version(form.RUNTIME)}",
         verified=verified,
         commands=form.commands(made.subject, folder),
@@ -188,12 +205,18 @@ def _prepare(
         layers=len(dense) - len(gone),
         parameters=parameter_count(model) - sum(parameter_count(block.module) for block in gone),
         removed=remove,
+        precision=request.precision,
     )
     if remove:
         check_plain(model, request.model, "remove layers from")
+    if request.precision:
+        form.check(Subject(model, tokenizer, about.causal, about.name, "", source.origin))
+        form.lower(model, request.precision)
     written = None if cut else remove_blocks(model, remove) if remove else model
     text = card(run, about, workspace)
-    subject = Subject(written, tokenizer, about.causal, about.name, text, source.origin, remove if cut else ())
+    subject = Subject(
+        written, tokenizer, about.causal, about.name, text, source.origin, remove if cut else (), request.precision
+    )
     form.check(subject)
     progress.say("computing what the model in memory gives")
     inputs = probes(model, tokenizer, request.seed)

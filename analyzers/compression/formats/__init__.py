@@ -27,6 +27,7 @@ class Subject:
         None  # the GGUF file that the model was opened from once: its tokenizer is taken over from there
     )
     cut: tuple[int, ...] = ()  # write `origin` itself without these layers, instead of the tensors of the model
+    precision: str | None = None  # one of the format's, to which the model was lowered; None: as the model is
 
 
 def check_plain(subject: Subject, form: str) -> None:
@@ -52,6 +53,7 @@ class Format(Protocol):
     RUNTIME: str  # the distribution that opens it, for its version
     MAIN: str  # what is opened, relative to the folder; "" for the folder itself
     CUTS_GGUF: bool  # takes layers out of a GGUF file without computing anything anew
+    PRECISIONS: tuple[str, ...]  # lower ones than that of the model, which it can be written in
 
     def check(self, subject: Subject) -> None:
         """Refuse, before anything is computed, what the format cannot hold.
@@ -59,6 +61,9 @@ class Format(Protocol):
         Raises:
             UnknownFormat: the model does not fit; the message says which do.
         """
+
+    def lower(self, model: Any, precision: str) -> None:
+        """Change the weights to what will be read back when they are written in one of PRECISIONS."""
 
     def bytes_needed(self, subject: Subject) -> int:
         """At least the size of what `write` will write."""

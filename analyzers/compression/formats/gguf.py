@@ -15,6 +15,8 @@ TITLE = "GGUF file with an Ollama Modelfile"
 RUNTIME = "transformers"
 MAIN = "model.gguf"
 CUTS_GGUF = True
+PRECISIONS = ("f16", "q8_0")
+_FULL = "f32"
 
 
 def check(subject: Subject) -> None:
@@ -26,11 +28,17 @@ def check(subject: Subject) -> None:
         converting.check(subject.model, subject.tokenizer, subject.origin)
 
 
+def lower(model: Any, precision: str) -> None:
+    from analyzers.compression.llamacpp import converting
+
+    converting.lower(model, precision)
+
+
 def bytes_needed(subject: Subject) -> int:
-    from analyzers.weights import weight_bytes
+    from analyzers.compression.llamacpp import converting
 
     cut = _cut(subject)
-    return cut.bytes_needed() if cut else weight_bytes(subject.model)
+    return cut.bytes_needed() if cut else converting.bytes_of(subject.model, subject.precision or _FULL)
 
 
 def write(subject: Subject, folder: Path) -> None:
@@ -39,7 +47,8 @@ def write(subject: Subject, folder: Path) -> None:
     if cut := _cut(subject):
         cut.write(folder / MAIN)
     else:
-        converting.write(subject.model, subject.tokenizer, subject.name, subject.origin, folder / MAIN)
+        precision = subject.precision or _FULL
+        converting.write(subject.model, subject.tokenizer, subject.name, subject.origin, folder / MAIN, precision)
     (folder / "Modelfile").write_text(ollama.modelfile(subject.name), encoding="utf-8")
     (folder / "README.md").write_text(subject.card, encoding="utf-8")
 

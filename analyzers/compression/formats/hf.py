@@ -13,10 +13,15 @@ TITLE = "Hugging Face folder"
 RUNTIME = "transformers"
 MAIN = ""
 CUTS_GGUF = False
+PRECISIONS = ()
 
 
 def check(subject: Subject) -> None:  # noqa: ARG001 - whatever was opened by transformers can be saved by it
     return
+
+
+def lower(model: Any, precision: str) -> None:
+    """Of PRECISIONS there is none."""
 
 
 def bytes_needed(subject: Subject) -> int:

@@ -17,6 +17,7 @@ TITLE = "ONNX graph"
 RUNTIME = "onnxruntime"
 MAIN = "model.onnx"
 CUTS_GGUF = False
+PRECISIONS = ()
 TRACED = (2, 9)  # rows and tokens of the inputs that the graph is traced with; 1 would be taken for fixed
 
 
@@ -34,6 +35,10 @@ def check(subject: Subject) -> None:
             f"--format onnx needs {', '.join(missing)}, which this environment lacks; install them with: pip install "
             f"{' '.join(missing)}, or use --format hf"
         )
+
+
+def lower(model: Any, precision: str) -> None:
+    """Of PRECISIONS there is none."""
 
 
 def bytes_needed(subject: Subject) -> int:

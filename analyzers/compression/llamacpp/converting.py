@@ -1,4 +1,4 @@
-"""A model of transformers as a GGUF file in full precision, which Ollama quantizes as it likes."""
+"""A model of transformers as a GGUF file, in full precision or in one that is computed here."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,6 +6,8 @@ from typing import Any
 
 import gguf
 import numpy as np
+import torch
+from gguf import GGMLQuantizationType, LlamaFileType
 from torch import Tensor
 
 from analyzers.compression.llamacpp.cutting import tokenizer_fields
@@ -14,6 +16,12 @@ from analyzers.errors import UnknownFormat
 
 # model_type of transformers -> architecture of llama.cpp
 FAMILIES = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen3"}
+# what matrices are written in -> its type in the file, and that of the file; what is finer, llama.cpp alone can compute
+PRECISIONS = {
+    "f32": (GGMLQuantizationType.F32, LlamaFileType.ALL_F32),
+    "f16": (GGMLQuantizationType.F16, LlamaFileType.MOSTLY_F16),
+    "q8_0": (GGMLQuantizationType.Q8_0, LlamaFileType.MOSTLY_Q8_0),
+}
 
 
 def check(model: Any, tokenizer: Any, origin: Path | None) -> None:
@@ -51,8 +59,32 @@ def check(model: Any, tokenizer: Any, origin: Path | None) -> None:
             pass
 
 
-def write(model: Any, tokenizer: Any, name: str, origin: Path | None, target: Path) -> None:
-    """Write all tensors in float32 with what llama.cpp has to know of the configuration and the tokenizer.
+def lower(model: Any, precision: str) -> None:
+    """Change each matrix to what is read back when `write` has written it, one after the other.
+
+    Args:
+        model: of transformers, in float32.
+        precision: one of PRECISIONS.
+    """
+    with torch.no_grad():
+        for weight in model.parameters():  # tied ones once
+            kind = _kind(weight, precision)
+            if kind is not GGMLQuantizationType.F32:
+                written = gguf.quants.quantize(_array(weight), kind)
+                weight.copy_(torch.from_numpy(gguf.quants.dequantize(written, kind)))
+
+
+def bytes_of(model: Any, precision: str) -> int:
+    """What the tensors take in the file."""
+    total = 0
+    for weight in model.parameters():
+        numbers, size = gguf.GGML_QUANT_SIZES[_kind(weight, precision)]
+        total += weight.numel() // numbers * size
+    return total
+
+
+def write(model: Any, tokenizer: Any, name: str, origin: Path | None, target: Path, precision: str = "f32") -> None:
+    """Write all tensors with what llama.cpp has to know of the configuration and the tokenizer.
 
     Args:
         model: one that `check` lets pass.
@@ -60,6 +92,7 @@ def write(model: Any, tokenizer: Any, name: str, origin: Path | None, target: Pa
         name: for people.
         origin: a GGUF file whose entries about the tokenizer are taken over as they are.
         target: the file.
+        precision: of the matrices, one of PRECISIONS; what has one dimension stays in float32.
 
     Raises:
         UnknownFormat: the tokenizer is of a kind that llama.cpp does not have.
@@ -67,11 +100,14 @@ def write(model: Any, tokenizer: Any, name: str, origin: Path | None, target: Pa
     writer = gguf.GGUFWriter(target, FAMILIES[model.config.model_type])
     try:
         _configure(writer, model.config, name)
+        writer.add_file_type(PRECISIONS[precision][1])
+        writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
         vocabulary = model.get_input_embeddings().weight.shape[0]
         for field in tokenizer_fields(origin) if origin else vocabulary_fields(tokenizer, vocabulary):
             writer.add_key_value(*field)
         for tensor_name, tensor in _tensors(model):
-            writer.add_tensor(tensor_name, tensor)
+            kind = _kind(tensor, precision)
+            writer.add_tensor(tensor_name, gguf.quants.quantize(_array(tensor), kind), raw_dtype=kind)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
@@ -85,7 +121,6 @@ def _configure(writer: Any, config: Any, name: str) -> None:
     window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
     writer.add_type("model")
     writer.add_name(name)
-    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
     writer.add_block_count(config.num_hidden_layers)
     # These architectures of llama.cpp have no window: within it, all positions are seen and the model is the same.
     writer.add_context_length(min(config.max_position_embeddings, window or config.max_position_embeddings))
@@ -101,7 +136,17 @@ def _configure(writer: Any, config: Any, name: str) -> None:
     writer.add_vocab_size(config.vocab_size)
 
 
-def _tensors(model: Any) -> Iterator[tuple[str, np.ndarray]]:
+def _kind(weight: Tensor, precision: str) -> GGMLQuantizationType:
+    """What a tensor is written in: rows that are no whole blocks of 32 in float16, as llama.cpp does."""
+    wanted = PRECISIONS[precision][0] if weight.dim() > 1 else GGMLQuantizationType.F32
+    return GGMLQuantizationType.F16 if weight.shape[-1] % gguf.GGML_QUANT_SIZES[wanted][0] else wanted
+
+
+def _array(weight: Tensor) -> np.ndarray:
+    return weight.detach().cpu().float().contiguous().numpy()
+
+
+def _tensors(model: Any) -> Iterator[tuple[str, Tensor]]:
     config = model.config
     arch = next(key for key, value in gguf.MODEL_ARCH_NAMES.items() if value == FAMILIES[config.model_type])
     names = gguf.get_tensor_name_map(arch, config.num_hidden_layers)
@@ -119,7 +164,7 @@ def _tensors(model: Any) -> Iterator[tuple[str, np.ndarray]]:
             tensor = interleaved(tensor, config.num_attention_heads)
         elif FAMILIES[config.model_type] == "llama" and ".self_attn.k_proj." in name:
             tensor = interleaved(tensor, config.num_key_value_heads)
-        yield written, tensor.detach().cpu().float().contiguous().numpy()
+        yield written, tensor
 
 
 def interleaved(weight: Tensor, heads: int) -> Tensor:

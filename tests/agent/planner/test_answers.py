@@ -16,7 +16,7 @@ from knowledge.comparison import compare
 from knowledge.notes import names, note
 from knowledge.runs import RunStore
 from prompts import load
-from tests.sample_runs import analysis_run, compression_run, evaluation_run, plan_run, story, train_run
+from tests.sample_runs import analysis_run, compression_run, evaluation_run, export_run, plan_run, story, train_run
 from tools.estimates import Forecast, Forecasts
 from tools.facts import brief, facts
 from tools.workload import NO_RUN, NO_SIZE
@@ -65,6 +65,18 @@ ONE_METHOD = told(
         )
     )
 )
+EXPORTS = [
+    told(export_run()),
+    told(export_run(result=export_run().result.model_copy(update={"copied": False, "precision": "q8_0"}))),
+    told(
+        export_run(
+            result=export_run().result.model_copy(
+                update={"format": "hf", "copied": False, "removed": [], "commands": []}
+            ),
+            measurements=export_run().measurements[1:],
+        )
+    ),
+]
 FAILED = told(train_run(status="failed", result=None, measurements=[], error="the data has no rows"))
 CAPABILITIES = {
     "methods": [{"id": "shap", "title": "SHAP", "unit": "nats", "cost": "x", "source": "s", "summary": "Shapley."}],
@@ -103,7 +115,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     *(("deleted", {"gone": [{"deleted": "plan-4c4c4c", "left_without_source": left}]}) for left in ([], ["compression-5d5d5d"])),
     *(("approval", {"tool": "train_model", "arguments": {"model": "demo:minilm", "epochs": 1}, "why": why, "decisions": ("change",) if why.reason == "long" else ()}) for why in WAITS),
     *(("foreseen", {"found": found, "unit": "s", "unknown": NO_RUN}) for found in (None, SECONDS)),
-    ("how", {"steps": ["train", "analyze", "plan", "compress", "evaluate", "report", "do_it"]}),
+    ("how", {"steps": ["train", "analyze", "plan", "compress", "evaluate", "export", "report", "do_it"]}),
     *(("nothing_yet", {"what": what}) for what in ("analysis", "run")),
     ("trained", {"run": TRAIN}),
     ("order", {"run": ANALYSIS}),
@@ -112,8 +124,9 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     *(("planned", {"run": run}) for run in (PLAN, BARE_PLAN)),
     *((name, {"run": run}) for name in ("compressed", "quality_lines", "speed_lines") for run in (COMPRESSION, told(perplexity()))),
     ("evaluated", {"run": EVALUATION}),
+    *(("exported", {"run": run}) for run in EXPORTS),
     ("reported", {"path": "/home/x/report.html", "runs": ["plan-4c4c4c"]}),
-    *(("shown", {"run": run}) for run in (TRAIN, ANALYSIS, PLAN, COMPRESSION, EVALUATION, FAILED)),
+    *(("shown", {"run": run}) for run in (TRAIN, ANALYSIS, PLAN, COMPRESSION, EVALUATION, *EXPORTS, FAILED)),
     *(("ranking", {"run": ANALYSIS, "least": least, "methods": methods}) for least in (True, False) for methods in (list(ANALYSIS["result"]["methods"]), ["shap"])),
     ("no_such_layer", {"run": ANALYSIS, "layers": [17]}),
     *(("why_layer", {"run": ANALYSIS, "plan": plan, "layers": (0, 2), "notes": [explained("shap")]}) for plan in (None, PLAN, BARE_PLAN)),

@@ -73,6 +73,46 @@ def test_fewer_bits_alone_keep_all_layers(talk: Conversation) -> None:
     assert talk.arguments("compress_model")["quantize"] == "int8"
 
 
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        ("export it for Ollama as q8_0", {"format": "gguf", "precision": "q8_0"}),
+        ("save it as an 8-bit gguf", {"format": "gguf", "precision": "q8_0"}),
+        ("export it to ONNX", {"format": "onnx"}),
+        ("导出", {}),
+    ],
+)
+def test_what_was_just_made_is_exported(talk: Conversation, words: str, asked: dict[str, str]) -> None:
+    talk.say(TRAIN)
+    talk.say(PLAN)
+    talk.say("do it")
+    answer = talk.say(words)
+    assert talk.calls == [("export_model", {"model": "compression-5d5d5d", **asked})]
+    assert "export-7f7f7f" in answer
+    assert "ollama run tiny-3-layers" in answer
+    assert talk.unsupported() == []
+    talk.say("and as onnx")
+    assert talk.calls == [("export_model", {"model": "compression-5d5d5d", "format": "onnx"})]
+
+
+def test_all_in_one_message_to_the_exported_model(talk: Conversation) -> None:
+    talk.say(f"{TRAIN}, make it twice as fast and export it as gguf")
+    assert talk.names == ["train_model", "analyze_layers", "plan_compression", "compress_model", "export_model"]
+    assert talk.arguments("export_model") == {"model": "compression-5d5d5d", "format": "gguf"}
+
+
+def test_layers_are_taken_out_of_a_file_that_is_exported(talk: Conversation) -> None:
+    talk.say("export gguf:/a/b.gguf to gguf without layers 3 and 4")
+    assert talk.calls == [("export_model", {"model": "gguf:/a/b.gguf", "format": "gguf", "remove": (3, 4)})]
+
+
+def test_an_export_of_an_earlier_session_is_shown(later: Conversation) -> None:
+    later.say("export compression-5d5d5d as gguf")
+    for words in ("show export-7f7f7f", "show the last export", "where is the model?"):
+        assert "**Exported** compression-5d5d5d" in later.say(words)
+        assert later.names == ["show_run"]
+
+
 def test_other_data_repeats_the_last_work(talk: Conversation) -> None:
     talk.say(TRAIN)
     talk.say("use demo:movie instead")

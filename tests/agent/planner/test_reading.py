@@ -66,6 +66,13 @@ MESSAGES: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
     ("now do it with ratio 3", ("do_it",), {"ratio": 3}),
     ("run it again with seed 1", ("do_it", "again"), {"seed": 1}),
     ("evaluate compression-5d5d5d on demo:movie", ("evaluate",), {"runs": ("compression-5d5d5d",), "data": ("demo:movie",)}),
+    ("Export compression-5d5d5d as ONNX", ("export",), {"runs": ("compression-5d5d5d",), "export": "onnx"}),
+    ("save it for Ollama", ("export",), {"export": "gguf"}),
+    ("give me a q8_0 gguf", ("export",), {"export": "gguf", "precision": "q8_0"}),
+    ("export it to gguf as Q4_K_M", ("export",), {"export": "gguf", "precision": "q4_k_m"}),
+    ("export gguf:/a/b.gguf without layers 3 and 4", ("export",), {"models": ("gguf:/a/b.gguf",), "layers": (3, 4)}),
+    ("make it twice as fast and export it as gguf", ("compress", "export"), {"ratio": 2, "export": "gguf"}),
+    ("export a report about it", ("report",), {}),
     ("make a markdown report of compression-5d5d5d", ("report",), {"runs": ("compression-5d5d5d",), "format": "md"}),
     ("why layer 0?", ("layer",), {"layers": (0,)}),
     ("why is the first layer important?", ("layer",), {"layers": (0,)}),
@@ -121,6 +128,9 @@ MESSAGES: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
     ("执行这个计划", ("compress",), {}),
     ("好的，做吧", ("do_it",), {}),
     ("评估压缩后的模型", ("evaluate",), {}),
+    ("把 compression-5d5d5d 导出为 ONNX", ("export",), {"runs": ("compression-5d5d5d",), "export": "onnx"}),
+    ("转成半精度的 gguf 格式", ("export",), {"export": "gguf", "precision": "f16"}),
+    ("导出报告", ("report",), {}),
     ("生成html报告", ("report",), {"format": "html"}),
     ("为什么第0层重要？", ("layer",), {"layers": (0,)}),
     ("为什么第一层重要？", ("layer",), {"layers": (0,)}),  # the first layer, as in English
@@ -245,7 +255,7 @@ def test_of_a_long_paste_only_the_beginning_is_read() -> None:
 )
 def test_every_example_that_an_answer_gives_is_understood(language: Any, answer: str) -> None:
     """An answer that suggests what the planner does not understand would be worse than none."""
-    steps = ["train", "analyze", "plan", "compress", "evaluate", "report"]
+    steps = ["train", "analyze", "plan", "compress", "evaluate", "export", "report"]
     values: dict[str, dict[str, Any]] = {
         "ask_target": {"layers": ()},
         "how": {"steps": steps},

@@ -8,7 +8,7 @@ import torch
 from gguf import GGUFReader
 
 from analyzers.compression.formats import gguf as form
-from analyzers.compression.llamacpp.converting import check, interleaved, write
+from analyzers.compression.llamacpp.converting import bytes_of, check, interleaved, lower, write
 from analyzers.errors import UnknownFormat
 from tests.gguf_files import byte_level_tokenizer, small_llama, write_gguf
 
@@ -35,6 +35,38 @@ def test_read_again_it_is_the_same_model(kind: str, tied: bool, tmp_path: Path):
     again, _ = form.opened(str(path), "causal")
     assert torch.equal(logits(again), logits(model))
     assert ("output.weight" in {tensor.name for tensor in GGUFReader(path).tensors}) is not tied
+
+
+@pytest.mark.parametrize(("precision", "kinds"), [("f16", {"F32", "F16"}), ("q8_0", {"F32", "F16", "Q8_0"})])
+def test_in_fewer_bits_it_is_what_it_was_lowered_to(precision: str, kinds: set[str], tmp_path: Path):
+    """Rows of 48 numbers are no whole blocks of 32."""
+    model = small_llama(2, hidden_size=64, intermediate_size=48, tie_word_embeddings=True)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
+    before, path = logits(model), tmp_path / "model.gguf"
+    names = {name: parameter.clone() for name, parameter in model.named_parameters()}
+    lower(model, precision)
+    assert 1e-5 < (logits(model) - before).abs().max() / before.abs().max() < 0.1
+    for name, parameter in model.named_parameters():
+        assert torch.equal(parameter, names[name]) is (parameter.dim() == 1), name
+    write(model, byte_level_tokenizer(), "Tiny", None, path, precision)
+    again, _ = form.opened(str(path), "causal")
+    assert torch.allclose(logits(again), logits(model), atol=1e-6)
+    tensors = GGUFReader(path).tensors
+    assert {tensor.tensor_type.name for tensor in tensors} == kinds
+    assert sum(int(tensor.n_bytes) for tensor in tensors) == bytes_of(model, precision)
+
+
+def test_eight_bits_by_hand():
+    """Blocks of 32 numbers with one scale, the largest by 127 as float16: https://github.com/ggml-org/ggml, ggml-quants.c."""
+    model = torch.nn.Linear(32, 1, bias=False)
+    with torch.no_grad():
+        model.weight.copy_(torch.linspace(-1, 1, 32)[None])
+    scale = torch.tensor(1 / 127).half().float()
+    expected = (torch.linspace(-1, 1, 32) * 127).round() * scale
+    lower(model, "q8_0")
+    assert torch.allclose(model.weight[0], expected, atol=1e-6)
 
 
 def test_rows_that_turn_together_become_neighbours():
