@@ -1,6 +1,6 @@
 """How far off a forecast was: what was foretold of a run before it started, beside what it took."""
 
-from analyzers.records import Forecast, Record, Run
+from analyzers.records import ExportResult, Forecast, Record, Run
 from tools.wording import duration, significant, size
 from tools.workload import peak_of
 
@@ -83,7 +83,8 @@ def line(run: Run) -> str:
 
 
 def _disk(run: Run) -> float:
-    return round(sum(each.bytes for each in run.artifacts) / 1e6, 1)
+    files = run.result.files if isinstance(run.result, ExportResult) else run.artifacts  # those may lie elsewhere
+    return round(sum(each.bytes for each in files) / 1e6, 1)
 
 
 def _runs(n: int) -> str:

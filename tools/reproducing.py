@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 from analyzers.errors import DataError, UsageError
 from analyzers.progress import Progress
 from analyzers.records import Record, Run
-from analyzers.requests import parse_command
+from analyzers.requests import ExportRequest, parse_command
 from tools.unchanged import Present
 from tools.workspace import Workspace
 
@@ -72,13 +72,15 @@ def reproduce(run_id: str, workspace: Workspace, progress: Progress) -> Reproduc
     if run.status != "done":
         raise UsageError(f"{run.id} is {run.status}, so it has no numbers to reproduce; make it first: {run.command}")
     request = parse_command(run.command)
+    if isinstance(request, ExportRequest):  # what was written stays where it is
+        request = request.model_copy(update={"output": None})
     found = Present(workspace, progress).changes(run)
     if found.inputs:
         raise DataError(
             f"{run.id} cannot be reproduced: {'; '.join(found.inputs)}; bring back what it was made from, or make a new run: "
             f"{run.command}"
         )
-    progress.say(f"making {run.id} again: {run.command}")
+    progress.say(f"making {run.id} again: {request.command()}")
     from tools import workflows
 
     again: Run = getattr(workflows, request.verb)(request, workspace, progress)

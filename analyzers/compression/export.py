@@ -1,9 +1,7 @@
 """Saving a model so that it is either whole and verified under its name, or not there."""
 
 import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ from analyzers.compression import verify
 from analyzers.compression.formats import Format, Subject
 from analyzers.errors import StorageError, VerificationFailed
 from analyzers.records import Verification
-from analyzers.storage import storage_errors
+from analyzers.storage import unfinished_beside
 from analyzers.tasks import Batch
 from analyzers.weights import weight_bytes
 
@@ -30,7 +28,7 @@ def save(model: Any, tokenizer: Any, folder: Path) -> None:
         StorageError: the disk is full or not writable.
     """
     check_room(folder, weight_bytes(model))
-    with _unfinished(folder) as work:
+    with unfinished_beside(folder) as work:
         _write(model, tokenizer, work / "model")
         _replace(folder, work / "model")
 
@@ -53,7 +51,7 @@ def save_verified(
         StorageError: the disk is full or not writable.
     """
     check_room(folder, weight_bytes(model))
-    with _unfinished(folder) as work:
+    with unfinished_beside(folder) as work:
         _write(model, tokenizer, work / "model")
         wanted = expected(model, probe) if reference is None else reference
         result = _proof(work, work / "model", _architecture(model), _inputs(probe), wanted, "transformers")
@@ -62,7 +60,7 @@ def save_verified(
 
 
 def export_verified(
-    form: Format, subject: Subject, folder: Path, probes: Sequence[Batch], reference: dict[str, Tensor]
+    form: Format, subject: Subject, folder: Path, probes: Sequence[Batch], reference: dict[str, Tensor] | None = None
 ) -> Verification:
     """Write a model in a format, open it in a fresh process by the format's runtime, and compare.
 
@@ -71,18 +69,22 @@ def export_verified(
         subject: what is written.
         folder: the final name; appears only when all is verified.
         probes: inputs to compare on, of different shapes.
-        reference: `expected_of_all` of the model that the written one has to equal.
+        reference: `expected_of_all` of the model that the written one has to equal; None: of the subject's once it is written, as
+            for `save_verified`.
 
     Raises:
         UnknownFormat: the format cannot hold the model.
         VerificationFailed: what was written cannot be opened, or gives other logits, text or tokens.
         StorageError: there is too little room, or the disk is not writable.
     """
-    check_room(folder, form.bytes_needed(subject) + sum(tensor.nbytes for tensor in reference.values()), "--output")
+    held = sum(tensor.nbytes for tensor in (reference or {}).values())
+    check_room(folder, form.bytes_needed(subject) + held, "--output")
     inputs = {f"{i}/{name}": value for i, probe in enumerate(probes) for name, value in _inputs(probe).items()}
-    with _unfinished(folder) as work:
+    with unfinished_beside(folder, "--output") as work:
         (work / "model").mkdir()
         form.write(subject, work / "model")
+        if reference is None:
+            reference = expected_of_all(subject.model, subject.tokenizer, probes)
         file = Path(form.__file__)
         result = _proof(
             work,
@@ -135,15 +137,6 @@ def _proof(
             f"the saved model cannot be opened by {runtime} in a new process: {problem}; it was not kept"
         )
     return _compare(load_file(work / "found.safetensors"), reference)
-
-
-@contextmanager
-def _unfinished(folder: Path) -> Iterator[Path]:
-    """A folder beside the final one, for what is not yet known to be whole."""
-    with storage_errors(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder.parent) as name:
-            yield Path(name)
 
 
 def _write(model: Any, tokenizer: Any, folder: Path) -> None:

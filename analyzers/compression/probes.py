@@ -21,9 +21,10 @@ def probes(model: Any, tokenizer: Any, seed: int) -> list[Batch]:
     config = model.config.get_text_config()
     most = getattr(config, "max_position_embeddings", None) or 64
     generator = torch.Generator().manual_seed(seed)
-    special = (
-        {config.pad_token_id, config.eos_token_id} if isinstance(config.eos_token_id, int) else {config.pad_token_id}
-    )
+    pad, end = (
+        getattr(config, name, None) for name in ("pad_token_id", "eos_token_id")
+    )  # some configurations have none
+    special = {token for token in (pad, end) if isinstance(token, int)}
     ordinary = torch.tensor([token for token in range(config.vocab_size) if token not in special])
     names = input_names(model, tokenizer)
     found = []
@@ -32,8 +33,8 @@ def probes(model: Any, tokenizer: Any, seed: int) -> list[Batch]:
         tokens = min(tokens, most - 2)
         ids = ordinary[torch.randint(len(ordinary), (rows, tokens), generator=generator)]
         mask = torch.ones_like(ids)
-        if padding and config.pad_token_id is not None:
-            ids[0, tokens - padding :] = config.pad_token_id
+        if padding and pad is not None:
+            ids[0, tokens - padding :] = pad
             mask[0, tokens - padding :] = 0
         inputs = {"input_ids": ids, "attention_mask": mask}
         inputs |= {name: torch.zeros_like(ids) for name in names if name not in inputs}

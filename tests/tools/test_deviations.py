@@ -6,7 +6,7 @@ import pytest
 
 from agent.summaries import summary
 from analyzers.records import Forecast, Forecasts, Measurement, Run
-from tests.sample_runs import train_run
+from tests.sample_runs import export_run, train_run
 from tools.deviations import deviations, line
 
 TIME = Forecast(value=150.0, n=2, runs=("train-aaaaaa", "train-bbbbbb"), basis="examples x parameters")
@@ -32,6 +32,11 @@ def test_a_line_tells_what_was_known() -> None:
         "time 3:04, foretold 2:30 (1.22 times that); memory 600.0 MB, foretold at least 300.0 MB (2.00 times that)"
     )
     assert "took    time 3:04, foretold 2:30" in summary(told())
+
+
+def test_files_of_an_export_lie_elsewhere() -> None:
+    *_, disk = deviations(export_run(foretold=FORETOLD))
+    assert disk.took == 74.2
 
 
 def test_a_first_batch_of_an_analysis_is_a_forecast_too() -> None:

@@ -12,8 +12,9 @@ from agent.cli import main
 from analyzers.errors import DataError, UnknownRun, UsageError
 from analyzers.progress import Progress
 from analyzers.records import Environment, Estimate, Measurement, Run
+from analyzers.requests import ExportRequest
 from tests.sample_runs import analysis_run, evaluation_run, plan_run
-from tests.tools.conftest import Chain, copied
+from tests.tools.conftest import Chain, copied, run
 from tools.reproducing import compared, reproduce
 from tools.unchanged import Changes, Present
 
@@ -33,6 +34,17 @@ def test_an_analysis_comes_out_the_same(chain: Chain):
     assert names["consensus"] == names["fidelity.shap"] == names["scores.fisher[0]"] == "the same"
     assert names["seconds of measured"] == "not compared"
     assert chain.workspace.runs.get(found.again).command == chain["analyze"].command
+
+
+def test_an_export_is_made_again_beside_the_one_that_is_there(chain: Chain, tmp_path: Path):
+    workspace = copied(chain, tmp_path, "train")
+    output = tmp_path / "written"
+    made = run(ExportRequest(model=chain["train"].id, output=str(output)), workspace)
+    before = {path.name: path.stat().st_mtime_ns for path in output.iterdir()}
+    found = reproduce(made.id, workspace, Progress())
+    assert found.reproduced
+    assert {path.name: path.stat().st_mtime_ns for path in output.iterdir()} == before
+    assert workspace.runs.folder(found.again).is_dir()
 
 
 def test_the_command_line_says_what_came_out(chain: Chain):

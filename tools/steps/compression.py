@@ -1,7 +1,6 @@
 """Remove the planned layers for good, heal and quantize what is left, prove it, measure it."""
 
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,7 +31,7 @@ from analyzers.records import (
     TrainRequest,
 )
 from analyzers.references import parse_data
-from analyzers.storage import storage_errors
+from analyzers.storage import unfinished_beside
 from analyzers.tasks import Batch
 from analyzers.training import discard_state, token_limit
 from analyzers.weights import weight_bytes
@@ -193,8 +192,8 @@ def _costs(
         test = loaded.task.batches(inputs.splits.test, loaded.tokenizer, TIMED_ROWS, limit)
     middle = test[len(test) // 2]
     batches = {shape(each): each for each in (middle, middle.rows(0, 1))}
-    with storage_errors(folder), tempfile.TemporaryDirectory(prefix=".saving-", dir=folder.parent) as work:
-        dense = Path(work) / "dense"
+    with unfinished_beside(folder) as work:
+        dense = work / "dense"
         save(loaded.model, loaded.tokenizer, dense)
         try:
             found = cost.costs(

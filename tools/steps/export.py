@@ -13,7 +13,7 @@ from analyzers.compression import formats
 from analyzers.compression.export import expected_of_all, export_verified
 from analyzers.compression.formats import Format, Subject
 from analyzers.compression.probes import probes
-from analyzers.compression.quantization import check_plain
+from analyzers.compression.quantization import check_plain, precision_of
 from analyzers.compression.surgery import remove_blocks
 from analyzers.errors import LayerwiseError, UsageError
 from analyzers.layers import LayeredModel
@@ -28,6 +28,8 @@ from tools.card import Exported, card
 from tools.inputs import MODEL_FOLDER, check_whole, resolve, use_device
 from tools.recording import Recording, artifacts, recording
 from tools.workspace import Workspace
+
+ABOUT = ("README.md", "Modelfile")  # say something of the model and are none of it
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Prepared:
 
     subject: Subject
     probes: list[Batch]
-    reference: dict[str, Tensor]
+    reference: dict[str, Tensor] | None
     parameters: dict[str, int]  # of the dense model and of what is written
 
 
@@ -166,7 +168,7 @@ def _export(
     active.measurements = [
         *(Measurement(name="parameters", subject=name, value=value) for name, value in made.parameters.items()),
         *([_megabytes("dense", [source.file.stat().st_size])] if source.file else []),
-        _megabytes("exported", [file.bytes for file in files]),
+        _megabytes("exported", [file.bytes for file in files if file.path not in ABOUT]),
     ]
     active.result = ExportResult(
         format=request.format,
@@ -220,10 +222,11 @@ def _prepare(
     form.check(subject)
     progress.say("computing what the model in memory gives")
     inputs = probes(model, tokenizer, request.seed)
+    reference = None  # of a quantized one only once it is written
     if remove:
         with dense.skipping(set(remove)):
             reference = expected_of_all(model, tokenizer, inputs, cached=False)
-    else:
+    elif not precision_of(model):
         reference = expected_of_all(model, tokenizer, inputs)
     return Prepared(subject, inputs, reference, {"dense": parameter_count(model), "exported": about.parameters})
 

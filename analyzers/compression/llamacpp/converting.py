@@ -15,6 +15,8 @@ from analyzers.compression.llamacpp.vocabulary import vocabulary_fields
 from analyzers.errors import UnknownFormat
 
 # model_type of transformers -> architecture of llama.cpp
+_QWEN3_HEAD = 128
+_PROOF = 40  # positions: of a prompt and what is written after it in `verify.py`
 FAMILIES = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen3"}
 # what matrices are written in -> its type in the file, and that of the file; what is finer, llama.cpp alone can compute
 PRECISIONS = {
@@ -53,6 +55,17 @@ def check(model: Any, tokenizer: Any, origin: Path | None) -> None:
         raise UnknownFormat(
             f"this model scales its positions ({rope}), which cannot be verified when written as GGUF; allowed is the default: "
             "give the dense model as gguf:PATH with --remove, or use --format hf"
+        )
+    width = getattr(model.config, "head_dim", None)
+    if kind == "qwen3" and width != _QWEN3_HEAD:
+        raise UnknownFormat(
+            f"this model has heads of {width} numbers, and the GGUF loader of transformers takes {_QWEN3_HEAD} for qwen3, so nothing "
+            "could be verified: use --format hf or onnx"
+        )
+    if (window := _window(model.config)) is not None and window < _PROOF:
+        raise UnknownFormat(
+            f"this model sees a window of {window} positions, and llama.cpp all of them: what is verified takes {_PROOF}: use "
+            "--format hf or onnx"
         )
     if origin is None:
         for _ in vocabulary_fields(tokenizer, model.get_input_embeddings().weight.shape[0]):
@@ -118,7 +131,7 @@ def write(model: Any, tokenizer: Any, name: str, origin: Path | None, target: Pa
 def _configure(writer: Any, config: Any, name: str) -> None:
     heads = config.num_attention_heads
     head_width = getattr(config, "head_dim", None) or config.hidden_size // heads
-    window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
+    window = _window(config)
     writer.add_type("model")
     writer.add_name(name)
     writer.add_block_count(config.num_hidden_layers)
@@ -144,6 +157,10 @@ def _kind(weight: Tensor, precision: str) -> GGMLQuantizationType:
 
 def _array(weight: Tensor) -> np.ndarray:
     return weight.detach().cpu().float().contiguous().numpy()
+
+
+def _window(config: Any) -> int | None:
+    return getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
 
 
 def _tensors(model: Any) -> Iterator[tuple[str, Tensor]]:

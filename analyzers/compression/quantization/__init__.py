@@ -5,7 +5,6 @@ are not trained any more. Embeddings, the head and whatever is tied to them stay
 """
 
 import sys
-import tempfile
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -133,13 +132,13 @@ def quantized(model: Any, name: str, near: Path) -> Any:
         StorageError: there is too little room beside `near`.
     """
     from analyzers.compression.export import check_room
-    from analyzers.storage import storage_errors
+    from analyzers.storage import unfinished_beside
 
     check_plain(model, type(model).__name__, "quantize")
     device = next(model.parameters()).device
     form = check_available(name, device)
     check_room(near, weight_bytes(model))
-    with storage_errors(near), tempfile.TemporaryDirectory(prefix=".saving-", dir=near.parent) as work:
+    with unfinished_beside(near) as work:
         model.save_pretrained(work)
         small, report = type(model).from_pretrained(
             work,

@@ -50,6 +50,13 @@ def test_the_fresh_process_knows_nothing_of_the_project(name: str):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_probes_of_a_configuration_that_names_no_end():
+    model = small_llama(1)
+    del model.config.eos_token_id
+    del model.config.pad_token_id
+    assert probes(model, byte_level_tokenizer(), 0)[1].inputs["attention_mask"].all()
+
+
 def test_probes_differ_in_shape_and_hold_padding():
     found = probes(small_llama(1), byte_level_tokenizer(), 0)
     assert [tuple(each.inputs["input_ids"].shape) for each in found] == [(2, 24), (3, 7), (1, 33)]

@@ -76,6 +76,15 @@ def test_rows_that_turn_together_become_neighbours():
     assert found[:, 0].tolist() == [0] * 6 + [1] * 6
 
 
+@pytest.mark.parametrize(
+    ("kind", "changes", "words"),
+    [("Qwen3", {"head_dim": 16}, "heads of 16 numbers"), ("Mistral", {"sliding_window": 8}, "a window of 8 positions")],
+)
+def test_what_could_not_be_verified_is_refused(kind: str, changes: dict[str, int], words: str):
+    with pytest.raises(UnknownFormat, match=f"{words}.*--format hf or onnx"):
+        check(small_llama(2, kind, **changes), byte_level_tokenizer(), None)
+
+
 def test_positions_beyond_the_window_are_not_promised(tmp_path: Path):
     model = small_llama(2, "Mistral", sliding_window=20)
     write(model, byte_level_tokenizer(), "Tiny", None, tmp_path / "a.gguf")

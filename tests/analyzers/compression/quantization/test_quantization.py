@@ -9,8 +9,10 @@ import torch
 import transformers
 from torch import nn
 
-from analyzers.compression import quantization, verify
-from analyzers.compression.export import save_verified
+from analyzers.compression import formats, quantization, verify
+from analyzers.compression.export import export_verified, save_verified
+from analyzers.compression.formats import Subject
+from analyzers.compression.probes import probes
 from analyzers.compression.quantization import (
     check_available,
     check_plain,
@@ -26,6 +28,7 @@ from analyzers.evaluation import parameters
 from analyzers.layers import LayeredModel
 from analyzers.weights import parameter_count, weight_bytes
 from tests import tiny
+from tests.gguf_files import byte_level_tokenizer
 from tests.tools.conftest import opened_here
 
 CPU = torch.device("cpu")
@@ -61,6 +64,17 @@ def wide(tied: bool = False) -> Any:
         eos_token_id=None,
     )
     return transformers.LlamaForCausalLM(config).eval()
+
+
+def test_it_is_exported_after_it_was_computed_with(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """nf4 packs its weights anew when they are first computed with, where the processor multiplies bfloat16, and loses some when it
+    unpacks them to write."""
+    monkeypatch.setattr(verify, "in_fresh_process", opened_here)
+    small, tokenizer = quantized(encoder(), name, tmp_path / "model"), byte_level_tokenizer()
+    inputs = probes(small, tokenizer, 0)
+    subject = Subject(small, tokenizer, False, "Tiny", "# Tiny\n")
+    proof = export_verified(formats.find("hf"), subject, tmp_path / "out", inputs)
+    assert proof.max_logit_difference < 1e-3
 
 
 def dequantized(module: nn.Module) -> torch.Tensor:
