@@ -9,7 +9,7 @@ from langchain_core.language_models import BaseChatModel
 from agent import grades
 from agent.grades import Grade
 from agent.settings import Settings
-from analyzers.errors import LanguageModelError
+from analyzers.errors import LanguageModelError, UsageError
 
 FORMS = "auto, offline, ollama:MODEL, openai:MODEL"
 OPENAI_MODEL = "gpt-4.1-mini"  # what `auto` takes when there is a key
@@ -41,7 +41,8 @@ def create(llm: str, settings: Settings) -> BaseChatModel:
     """The chat model that `llm` names: auto, offline, ollama:MODEL or openai:MODEL.
 
     Raises:
-        LanguageModelError: no such name, no server, no such model, no key.
+        UsageError: no such name.
+        LanguageModelError: no server, no such model, no key.
     """
     return choose(llm, settings).model
 
@@ -52,7 +53,8 @@ def choose(llm: str, settings: Settings) -> LanguageModel:
     `auto` takes Ollama if it answers and has a model, else OpenAI if there is a key, else the built-in planner.
 
     Raises:
-        LanguageModelError: no such name, no server, no such model, no key.
+        UsageError: no such name.
+        LanguageModelError: no server, no such model, no key.
     """
     provider, _, model = llm.strip().partition(":")
     match provider, model:
@@ -65,7 +67,7 @@ def choose(llm: str, settings: Settings) -> LanguageModel:
             return _graded(_ollama(model, settings), llm, why, settings)
         case "openai", _ if model:
             return _graded(_openai(model, settings), llm, "OpenAI's protocol, as asked", settings)
-    raise LanguageModelError(f"no language model {llm!r}; allowed are: {FORMS}; offline needs nothing else")
+    raise UsageError(f"no language model {llm!r}; allowed are: {FORMS}; offline needs nothing else")
 
 
 def explain(error: Exception, name: str, timeout: float = TIMEOUT) -> LanguageModelError | None:

@@ -94,7 +94,9 @@ def connect(workspace: Workspace) -> sqlite3.Connection:
         connection = sqlite3.connect(path, check_same_thread=False, timeout=30)
         connection.execute("SELECT count(*) FROM sqlite_master")
     except (OSError, sqlite3.Error) as problem:
-        raise StorageError(f"cannot open {path}: {problem}; move it away, or choose another --home") from problem
+        raise StorageError(
+            f"cannot open {path}: {problem}; move it away, or name a --home that may be written to"
+        ) from problem
     return connection
 
 

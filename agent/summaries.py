@@ -52,7 +52,7 @@ def summary(run: Run) -> str:
         case AnalysisResult() as analysis:
             parts += _analysis(analysis)
         case PlanResult() as plan:
-            parts += _plan(plan)
+            parts += _plan(run, plan)
         case CompressionResult() as compression:
             parts += _compression(run, compression)
         case EvaluationResult() as evaluation:
@@ -124,7 +124,7 @@ def _examples(found: Steadiness) -> str:
     return str(found.examples) if found.examples else "more than there were"
 
 
-def _plan(result: PlanResult) -> list[str]:
+def _plan(run: Run, result: PlanResult) -> list[str]:
     name = result.metric
     prediction = result.prediction
     faster = prediction.dense_latency_ms.value / prediction.latency_ms.value
@@ -138,7 +138,8 @@ def _plan(result: PlanResult) -> list[str]:
                 *([title(c.source), units(result, c.remove), *_candidate(name, c)] for c in result.candidates),
             ],
         ),
-        f"{result.evaluations} sets of layers measured" + (", all there are" if result.exhaustive else _spent(result)),
+        f"{result.evaluations} sets of layers measured"
+        + (", among them all of that size" if result.exhaustive else _spent(run, result)),
     ]
     if result.precisions:
         parts.append(_precisions(result))
@@ -169,9 +170,16 @@ def _precisions(result: PlanResult) -> str:
     return table(header, rows) + "\n* no other point is at least as good in all three"
 
 
-def _spent(result: PlanResult) -> str:
-    """The work of a search; the number as --budget gives the same plan again."""
-    return "" if result.spent is None else f" on all select examples, and more on some: a budget of {result.spent:g}"
+def _spent(run: Run, result: PlanResult) -> str:
+    """The work of a search; where minutes were given, the number as --budget gives the same plan again."""
+    if result.spent is None:
+        return ""
+    work = " on all select examples, and more on some"
+    budget = run.settings.get("budget")
+    if not budget:
+        return f"{work}: a budget of {result.spent:g}"
+    over = ", which the baselines, measured in any case, are beyond" if result.spent > budget else ""
+    return f"{work}: {result.spent:g} evaluations, for a budget of {budget:g}{over}"
 
 
 def _candidate(name: str, candidate: Candidate) -> list[str]:

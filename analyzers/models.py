@@ -233,7 +233,7 @@ def _hub_options(reference: ModelReference) -> dict[str, Any]:
 def _out_of_reach(reference: ModelReference) -> AssetUnavailable:
     return AssetUnavailable(
         f"{reference.text} is not in the local cache and the model hub did not give it; put its config.json, "
-        "model.safetensors and tokenizer files in a folder and name that folder"
+        "model.safetensors and tokenizer files in a folder and name that folder, or use a demo model or a run"
     )
 
 

@@ -267,7 +267,7 @@ class Request(Record):
     verb: ClassVar[str]
     positional: ClassVar[tuple[str, ...]]
 
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**32)  # what NumPy and scikit-learn take
 
     def command(self) -> str:
         """The `layerwise` command that asks for exactly this, defaults that changed included."""

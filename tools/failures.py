@@ -4,7 +4,10 @@ import errno
 
 from analyzers.errors import Cancelled, LayerwiseError
 
-STOPPED = "cancelled; what was finished is kept: list it with: layerwise runs list"
+STOPPED = (
+    "cancelled; what was finished is kept: the same command goes on with it (train and compress with --resume), and finished "
+    "runs are in: layerwise runs list"
+)
 
 
 def told(problem: BaseException) -> tuple[str, str, int]:
@@ -21,7 +24,7 @@ def told(problem: BaseException) -> tuple[str, str, int]:
         return "StorageError", "the disk is full; free some space or choose another place with --home", 1
     if isinstance(problem, OSError):
         what = f"{problem.filename}: {problem.strerror}" if problem.filename and problem.strerror else text
-        return "StorageError", f"{what or name}; check the path, or choose another place with --home", 1
+        return "StorageError", f"{what or name}; check the path and who may read and write it", 1
     return name, "", 1
 
 

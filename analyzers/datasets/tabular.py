@@ -1,5 +1,6 @@
 """From a table to examples: which column is the text, which the label, which says what belongs together."""
 
+import codecs
 import hashlib
 import math
 import re
@@ -130,9 +131,12 @@ def text_key(text: str) -> str:
 
 
 def not_utf8(path: Path, error: UnicodeDecodeError) -> DataError:
+    wide = bytes(error.object[:2]) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    which = "utf-16" if wide else "ENCODING"
+    hint = "" if wide else ", with the encoding that it was saved in, such as latin1, windows-1252 or gbk"
     return DataError(
-        f"{path} is not UTF-8 (byte 0x{error.object[error.start]:02x}); convert it first, e.g.: "
-        "iconv -f latin1 -t utf-8 OLD > NEW"
+        f"{path} is not UTF-8 (byte 0x{error.object[error.start]:02x}); convert it first: "
+        f"iconv -f {which} -t utf-8 OLD > NEW{hint}"
     )
 
 

@@ -142,10 +142,11 @@ def mutual_information(engine: Engine) -> list[LayerScore]:
 def _work(engine: Engine) -> Work:
     """A probe on numbers drawn at random takes about as long as one on hidden states."""
     depths = len(engine.layered) + 1
-    rows = min(ROWS, engine.examples * (1 if engine.task.labelled else POSITIONS))
+    classes = 2 if engine.task.labelled else TOKENS + 1
+    seen = min(ROWS, engine.examples * (1 if engine.task.labelled else POSITIONS))
+    rows = max(seen, FOLDS * classes)  # with fewer there is no probe
     generator = np.random.default_rng(0)
     features = generator.normal(size=(rows, engine.width))
-    classes = 2 if engine.task.labelled else TOKENS + 1
     held_out_losses(generator.normal(size=(4 * FOLDS, 2)), np.arange(4 * FOLDS) % 2, engine.seed)  # loads scikit-learn
     began = time.perf_counter()
     held_out_losses(features, np.arange(rows) % classes, engine.seed)

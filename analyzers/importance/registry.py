@@ -89,9 +89,11 @@ def choose(names: tuple[str, ...]) -> tuple[Method, ...]:
     """The methods of these names, in this order; `all` stands for every one, `main` for the six of the study.
 
     Raises:
-        UnknownMethod: a name that no method has.
+        UnknownMethod: a name that no method has, or there is no name.
     """
     known = {method.id: method for method in methods()}
+    if not names:
+        raise UnknownMethod(f"no importance method was named; there are: {', '.join(known)}, main or all")
     if "all" in names:
         return methods()
     main = [method.id for method in methods() if method.main]

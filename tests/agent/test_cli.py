@@ -171,6 +171,7 @@ def test_resume_and_home_are_passed_on(workflows: Workflows, tmp_path: Path) -> 
         (["train", "m", "d", "--epochs", "many"], "'many' is not a valid integer"),
         (["train", "m", "d", "--epochs", "0"], "--epochs 0: it should be greater than or equal to 1"),
         (["train", "m", "d", "--seed", "-1"], "--seed -1: it should be greater than or equal to 0"),
+        (["train", "m", "d", "--seed", "99999999999"], "--seed 99999999999: it should be less than 4294967296"),
         (["analyze", "m", "d", "--samples", "2"], "--samples 2: it should be greater"),
         (["analyze", "m", "d", "--samples", "many"], "'many' is not allowed; allowed is: integer|auto"),
         (["plan", "a"], "exactly one of --ratio R, --keep N, --max-drop D"),
@@ -367,7 +368,10 @@ def test_a_signal_ends_it_with_one_line_and_exit_code_3(sent: int) -> None:
         finally:
             process.kill()  # one that goes on would be a warning in another test
     assert process.returncode == 3
-    assert err.strip() == "error: cancelled; what was finished is kept: list it with: layerwise runs list"
+    assert err.strip() == (
+        "error: cancelled; what was finished is kept: the same command goes on with it (train and compress with --resume), and "
+        "finished runs are in: layerwise runs list"
+    )
     assert json.loads(out)["error"]["type"] == "Cancelled"
 
 

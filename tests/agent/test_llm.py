@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from agent.llm import OPENAI_MODEL, choose, create, explain, ollama_models
 from agent.planner import Planner
 from agent.settings import Settings
-from analyzers.errors import LanguageModelError, LayerwiseError
+from analyzers.errors import LanguageModelError, LayerwiseError, UsageError
 
 CLOSED = "http://127.0.0.1:9"  # the discard port: nothing listens
 KEY = "sk-very-secret"
@@ -132,7 +132,7 @@ def test_openai_with_a_key_or_a_local_server() -> None:
 
 @pytest.mark.parametrize("name", ["", "gpt-4", "ollama:", "openai:", "offline:x", "anthropic:claude"])
 def test_an_unknown_name_lists_the_forms(name: str) -> None:
-    with pytest.raises(LanguageModelError, match="allowed are: auto, offline, ollama:MODEL, openai:MODEL"):
+    with pytest.raises(UsageError, match="allowed are: auto, offline, ollama:MODEL, openai:MODEL"):
         choose(name, settings())
 
 

@@ -130,7 +130,13 @@ def test_what_is_wrong_is_said(workspace: Workspace, kept: Sessions) -> None:
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     (tmp_path / "sessions").mkdir()
     (tmp_path / "sessions" / "sessions.sqlite").write_text("this is no database" * 99)
-    with pytest.raises(StorageError, match="move it away, or choose another --home"):
+    with pytest.raises(StorageError, match="move it away, or name a --home"):
+        Sessions(Workspace(home=tmp_path, cache=tmp_path))
+
+
+def test_a_home_that_may_not_be_written_to(tmp_path: Path) -> None:
+    (tmp_path / "sessions").write_text("a file where the folder would be")
+    with pytest.raises(StorageError, match="a --home that may be written to"):
         Sessions(Workspace(home=tmp_path, cache=tmp_path))
 
 

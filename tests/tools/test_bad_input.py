@@ -17,6 +17,8 @@ from tests.tools.conftest import Chain, copied, left_in, refused, run, workspace
 @pytest.mark.parametrize(
     ("wanted", "error", "parts"),
     [
+        (lambda c: AnalyzeRequest(model=c["train"].id, data=c.data, methods=()), "UnknownMethod",
+         ("no importance method was named", "fisher", "main or all")),
         (lambda c: AnalyzeRequest(model=c["train"].id, data=c.data, methods=("fischer",)), "UnknownMethod",
          ("'fischer'", "fisher", "ablation", "shap")),
         (lambda c: AnalyzeRequest(model="demo:minilmm", data=c.data), "UnknownModel",
@@ -39,7 +41,7 @@ from tests.tools.conftest import Chain, copied, left_in, refused, run, workspace
          ("'analysis-zzzzzz'", "the newest are", "layerwise runs list")),
         (lambda c: CompressRequest(plan="../../etc"), "UnknownRun", ("'../../etc'", "layerwise runs list")),
     ],
-    ids=["method", "demo model", "folder", "gguf", "demo data", "file", "source", "text column", "label column", "option",
+    ids=["no method", "method", "demo model", "folder", "gguf", "demo data", "file", "source", "text column", "label column", "option",
          "run as model", "run of a plan", "path for a run"],
 )  # fmt: skip
 def test_unknown(wanted: Callable[[Chain], Request], error: str, parts: tuple[str, ...], chain: Chain):
@@ -104,7 +106,10 @@ def test_data(lines: list[str], error: str, parts: tuple[str, ...], chain: Chain
 def test_texts_that_are_not_utf8(chain: Chain, tmp_path: Path):
     (tmp_path / "latin.csv").write_bytes("text,label\nschön,yes\n".encode("latin-1"))
     data = f"csv:{tmp_path / 'latin.csv'}"
-    refused(TrainRequest(model=chain.model, data=data), workspace_in(tmp_path), errors.DataError, "UTF-8", "iconv")
+    asked = TrainRequest(model=chain.model, data=data)
+    refused(asked, workspace_in(tmp_path), errors.DataError, "UTF-8", "iconv -f ENCODING", "latin1")
+    (tmp_path / "latin.csv").write_bytes("text,label\nschön,yes\n".encode("utf-16"))
+    refused(asked, workspace_in(tmp_path), errors.DataError, "UTF-8", "iconv -f utf-16")
 
 
 @pytest.mark.timeout(60)

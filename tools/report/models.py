@@ -114,7 +114,7 @@ def _plan(run: Run, plan: PlanResult, gallery: Gallery) -> list[Block]:
             ["from", "removes", split, "loss", f"{title(plan.metric)} on test", "loss on test"],
             [dense, *rows],
             run.id,
-            f"{plan.evaluations} sets measured{', all of that size' if plan.exhaustive else ''}; the plan is marked",
+            f"{plan.evaluations} sets measured{', among them all of that size' if plan.exhaustive else ''}; the plan is marked",
             marked=1 if rows else None,
         ),
         *gallery.chart(run, "frontier"),

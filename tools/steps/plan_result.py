@@ -165,7 +165,7 @@ def _uncertain(
     if request.max_latency is not None and prediction.latency_ms.value > request.max_latency:
         notes.append(
             f"The model with these layers skipped took {prediction.latency_ms.value:.4g} ms, more than the {request.max_latency:g} "
-            "ms that the layers alone had promised: the machine is busy, or ask for less."
+            "ms that were asked for, although the layers timed one by one had promised less: the machine is busy, or ask for less."
         )
     if not planned.exhaustive:
         notes.append(

@@ -152,4 +152,4 @@ def test_a_folder_that_is_gone_is_said(job_store: JobStore, tmp_path: Path, monk
     gone.rmdir()
     failed = follow(job.id, workspace_in(tmp_path), Progress())
     assert (failed.status, failed.run) == ("failed", None)
-    assert failed.error == f"{gone}: No such file or directory; check the path, or choose another place with --home"
+    assert failed.error == f"{gone}: No such file or directory; check the path and who may read and write it"
