@@ -82,6 +82,11 @@ class Calling(AgentMiddleware):
                 raise known from None
             return AIMessage(_ended("lost", turn, said, reason=str(known)))
         self._notice_cut(message)
+        for call in message.tool_calls:
+            if not (
+                said.wants("precision") or said.wants("quantize")
+            ):  # small models fill it in unasked, for any format
+                call["args"].pop("precision", None)
         for call in message.tool_calls[:1]:
             if question := question_for(call["name"], call["args"], said):
                 return AIMessage(

@@ -276,6 +276,20 @@ def test_an_unknown_tool_comes_back_with_the_list(talk: Any) -> None:
     assert "compress_model" not in failed.message
 
 
+@pytest.mark.parametrize(
+    ("text", "precision"),
+    [("export compression-5d5d5d as ONNX", None), ("export compression-5d5d5d for Ollama as f16", "f16")],
+)
+def test_a_precision_that_nobody_spoke_of_is_left_out(
+    talk: Any, workflows: FakeWorkflows, text: str, precision: str | None
+) -> None:
+    session, _ = talk(
+        "native", ("export_model", {"model": "compression-5d5d5d", "precision": "f16"}), "Done.", runs=story()
+    )
+    list(session.stream(text))
+    assert workflows.asked[0][1].precision == precision
+
+
 def test_the_same_call_with_the_same_result_ends_the_turn(talk: Any) -> None:
     session, model = talk("native", ("list_runs", {}), runs=story())
     events = list(session.stream("list my runs"))
