@@ -17,7 +17,7 @@ _NAMES = re.compile(
     r"|(?<![\w.])(?:~|\.{0,2})/[\w./-]*\w"
     r"|(?<![\w.])(?:[a-z_.][\w./-]*[-/_])[\w./-]*\w"  # bert-base-uncased, org/model-2, but not 3.1e-7 or 12ms/text
     r"|\b(?!L\d+\b)[a-z]+\d[\w.]*"  # f1, smollm2
-    r"|\b(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{8,64}\b",  # checksums
+    r"|(?<!\d\.)\b(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{8,64}\b",  # checksums, but not the digits of 4.978240326636296e-07
     re.IGNORECASE | re.ASCII,
 )
 _LIST_MARK = re.compile(r"^\s*\d+[.)]\s", re.MULTILINE)

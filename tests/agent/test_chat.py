@@ -287,7 +287,7 @@ def test_a_session_gets_a_name(workspace: Workspace) -> None:
 
 def test_a_home_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("a file")
-    with pytest.raises(StorageError, match="choose another --home"):
+    with pytest.raises(StorageError, match="name a --home that may be written to"):
         ChatSession(PLANNER, Workspace(home=tmp_path / "home", cache=tmp_path))
 
 

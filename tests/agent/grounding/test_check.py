@@ -38,6 +38,10 @@ def left(answer: str, facts: Facts = ALL) -> list[str]:
         ("2,104 examples", one(2104, "examples", named=True)),
         ("logits differ by 3.1e-7", one(3.1e-7, "max_logit_difference")),
         ("3.10e-07", one(3.1e-7)),
+        (
+            "max_logit_difference=4.978240326636296e-07",
+            one(4.978240326636296e-07, "max_logit_difference"),
+        ),  # no checksum
         ("down to 0.05", one(-0.05)),
         ("−0.05", one(-0.05)),
         ("准确率为89.9%", one(0.899, "accuracy")),
