@@ -20,6 +20,7 @@ _NAMES = re.compile(
     r"|(?<!\d\.)\b(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{8,64}\b",  # checksums, but not the digits of 4.978240326636296e-07
     re.IGNORECASE | re.ASCII,
 )
+_IN_KEY = re.compile(r"(?<=[a-z])_(?=[a-z])", re.IGNORECASE)  # max_logit_difference, as a result calls it
 _LIST_MARK = re.compile(r"^\s*\d+[.)]\s", re.MULTILINE)
 _BULLET = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s")
 _SENTENCE = re.compile(r"(?<=[.!?])(?<!vs\.)(?<!e\.g\.)(?<!i\.e\.)(?<!approx\.)\s+|(?<=[。！？])")
@@ -200,7 +201,7 @@ def lead_open(text: str, start: int) -> bool:
 
 @lru_cache(maxsize=4096)
 def _passage(text: str, cell: bool, methods: tuple[str, ...], names: tuple[str, ...]) -> Passage:
-    named = cues(text, methods, names)
+    named = cues(_IN_KEY.sub(" ", text), methods, names)
     blank = RUN_ID.sub(lambda match: " " * len(match[0]), text)
     blank = _NAMES.sub(lambda match: " " * len(match[0]) if re.search(r"\d", match[0]) else match[0], blank)
     found = sorted(_with_labels(tokens(blank, cell), blank), key=lambda token: token.start)
