@@ -27,6 +27,8 @@ TOOL_CALLS = 20
 TOKENS = 60_000  # a turn, read and written
 ANSWER_TOKENS = 1024  # kept free of the context for the answer
 LONGEST_MESSAGE = 8000  # characters of a user's message that a model is given
+# Of an export, what small models fill in unasked, and what a user speaks of who wants it.
+_UNASKED = {"precision": ("precision", "quantize"), "remove": ("layers",)}
 
 
 class Calling(AgentMiddleware):
@@ -83,10 +85,9 @@ class Calling(AgentMiddleware):
             return AIMessage(_ended("lost", turn, said, reason=str(known)))
         self._notice_cut(message)
         for call in message.tool_calls:
-            if not (
-                said.wants("precision") or said.wants("quantize")
-            ):  # small models fill it in unasked, for any format
-                call["args"].pop("precision", None)
+            for name, spoken in _UNASKED.items():
+                if call["name"] == "export_model" and not any(map(said.wants, spoken)):
+                    call["args"].pop(name, None)
         for call in message.tool_calls[:1]:
             if question := question_for(call["name"], call["args"], said):
                 return AIMessage(

@@ -41,6 +41,10 @@ def candidates(tool: str, schema: dict[str, Any], said: Said) -> tuple[dict[str,
         if name == "language":
             settled[name] = said.language
             continue
+        if tool == "export_model" and name in ("format", "remove"):  # Slots call them otherwise
+            spoken = said.slots.export if name == "format" else list(said.latest.layers)
+            settled |= {name: spoken} if spoken else {}
+            continue
         allowed = _allowed(tool, name, settled, said)
         if allowed is not None and len(allowed) == 1:
             settled[name] = allowed[0]
@@ -52,11 +56,11 @@ def candidates(tool: str, schema: dict[str, Any], said: Said) -> tuple[dict[str,
                 settled[name] = named[0] if name == "run" else named
                 continue
             kinds = kinds_asked(said.text)
-            asked = [each.id for each in said.runs if each.kind in kinds]
+            asked = [run for run in _meant(said) if run.partition("-")[0] in kinds]
             if name == "run" and asked:
                 settled[name] = asked[0]
                 continue
-            known = _runs(said)
+            known = _meant(said)[:NAMED_RUNS]
             one: dict[str, Any] = {"type": "string", "enum": known} if known else {"type": "string"}
             many = {"type": "array", "items": one, "minItems": least, "maxItems": MOST_RUNS}
             open_[name] = one if name == "run" else many
@@ -109,6 +113,7 @@ def _topics(said: Said) -> list[str]:
     return [note for word, note in tables()["topics"].items() if word in text]
 
 
-def _runs(said: Said) -> list[str]:
-    named = [run for run in said.latest.runs if said.run(run)]
-    return list(dict.fromkeys([*named, *(run.id for run in said.runs)]))[:NAMED_RUNS]
+def _meant(said: Said) -> list[str]:
+    """Runs, likeliest first: those that were named or spoken of last ("it" is one of these), then the newest."""
+    meant = [run for run in (*said.latest.runs, *reversed(said.spoken)) if said.run(run)]
+    return list(dict.fromkeys([*meant, *(run.id for run in said.runs)]))

@@ -24,6 +24,7 @@ _TOOLS = {
     "plan": "plan_compression",
     "compress": "compress_model",
     "evaluate": "evaluate_model",
+    "export": "export_model",
     "report": "write_report",
 }
 # What Layerwise can do is told without a tool; what there is, by one.

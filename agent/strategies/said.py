@@ -29,11 +29,13 @@ class Said(NamedTuple):
     language: Language
     runs: list[Run]  # finished, the newest first
     made: list[str]  # runs that this turn made, the newest last
+    spoken: tuple[str, ...] = ()  # runs that results of the conversation were about, the newest last
 
     @classmethod
     def of(cls, messages: Sequence[Any], runs: Sequence[Run]) -> "Said":
         slots, latest, texts = Slots(), Slots(), [""]
         made: list[str] = []
+        spoken: list[str] = []
         for message in messages:
             if isinstance(message, HumanMessage):
                 latest, _ = extract(message.text[:2000])
@@ -42,10 +44,11 @@ class Said(NamedTuple):
                 made = []
             elif isinstance(message, ToolMessage) and message.status == "success":
                 run = facts_of(message).get("run")
+                spoken += [run] if run else []
                 made += [run] if run and message.name != "show_run" else []
         language = read(texts[-1]).language
         done = [run for run in runs if run.status == "done"]
-        return cls(slots, latest, texts[-1], " ".join(texts).lower(), language, done, made)
+        return cls(slots, latest, texts[-1], " ".join(texts).lower(), language, done, made, tuple(spoken))
 
     def run(self, run_id: str) -> Run | None:
         return next((run for run in self.runs if run.id == run_id), None)

@@ -161,6 +161,11 @@ def test_the_way_to_a_step_is_known() -> None:
         ("evaluate compression-5d5d5d on the movie reviews", "evaluate_model", {"data": "demo:movie"}),
         ("show me plan-4c4c4c", "show_run", {"run": "plan-4c4c4c"}),
         (
+            "export compression-5d5d5d for Ollama as q8_0, without layers 1 and 2",
+            "export_model",
+            {"format": "gguf", "precision": "q8_0", "remove": [1, 2]},
+        ),
+        (
             "which plans on the tweets last week?",
             "list_runs",
             {"kind": "plan", "data": "demo:tweets", "when": "last week"},
@@ -181,6 +186,18 @@ def test_a_list_of_runs_needs_nothing_from_anybody() -> None:
     known = said("list my runs", runs=story())
     assert candidates("list_runs", json_schema(found), known) == ({}, {})
     assert question_for("list_runs", {"data": "demo:amazon"}, known) is None
+
+
+def test_it_is_what_was_spoken_of_before_it_is_the_newest_run() -> None:
+    found = tool_named("show_run", TOOLS)
+    assert found is not None
+    told = ToolMessage(json.dumps({"run": "train-2a2a2a"}), tool_call_id="1", name="show_run")
+    talk = [HumanMessage("show the first training"), told, HumanMessage("and how fast is it?")]
+    newest = [*story()][::-1]
+    assert candidates("show_run", json_schema(found), Said.of(talk, newest)) == ({"run": "train-2a2a2a"}, {})
+    talk[-1] = HumanMessage("tell me more")
+    _, left = candidates("show_run", json_schema(found), Said.of(talk, newest))
+    assert left["run"]["enum"][:2] == ["train-2a2a2a", newest[0].id]
 
 
 def test_after_a_training_older_analyses_do_not_count() -> None:
@@ -277,17 +294,21 @@ def test_an_unknown_tool_comes_back_with_the_list(talk: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "precision"),
-    [("export compression-5d5d5d as ONNX", None), ("export compression-5d5d5d for Ollama as f16", "f16")],
+    ("text", "precision", "remove"),
+    [
+        ("export compression-5d5d5d as ONNX", None, ()),
+        ("export compression-5d5d5d for Ollama as f16", "f16", ()),
+        ("export compression-5d5d5d without layers 1 and 2", None, (1, 2)),
+    ],
 )
-def test_a_precision_that_nobody_spoke_of_is_left_out(
-    talk: Any, workflows: FakeWorkflows, text: str, precision: str | None
+def test_of_an_export_what_nobody_spoke_of_is_left_out(
+    talk: Any, workflows: FakeWorkflows, text: str, precision: str | None, remove: tuple[int, ...]
 ) -> None:
-    session, _ = talk(
-        "native", ("export_model", {"model": "compression-5d5d5d", "precision": "f16"}), "Done.", runs=story()
-    )
+    call = ("export_model", {"model": "compression-5d5d5d", "precision": "f16", "remove": [1, 2]})
+    session, _ = talk("native", call, "Done.", runs=story())
     list(session.stream(text))
-    assert workflows.asked[0][1].precision == precision
+    asked = workflows.asked[0][1]
+    assert (asked.precision, asked.remove) == (precision, remove)
 
 
 def test_the_same_call_with_the_same_result_ends_the_turn(talk: Any) -> None:
