@@ -16,7 +16,10 @@ def top_layer(turn: Turn, least: bool = False) -> Script[Section]:
     run = yield from _run(turn, "analysis")
     if run is None:
         return "nothing_yet", {"what": "analysis"}
-    return "ranking", {"run": run, "least": least, "methods": _methods(turn, run)}
+    methods = _methods(turn, run)
+    if not methods:
+        return "not_scored", {"run": run, "methods": turn.slots.methods or list(run["result"]["methods"])}
+    return "ranking", {"run": run, "least": least, "methods": methods}
 
 
 def bottom_layer(turn: Turn) -> Script[Section]:
@@ -39,9 +42,10 @@ def layer(turn: Turn) -> Script[Section]:
     unknown = [each for each in layers if each >= result["layers"]]
     if unknown:
         return "no_such_layer", {"run": run, "layers": unknown}
-    named = [method for method in turn.slots.methods if method in result["methods"]]
-    notes = yield from _notes(turn, named or [result["believe"] or next(iter(result["methods"]))])
-    return "why_layer", {"run": run, "plan": plan, "layers": layers, "notes": notes}
+    shown = [name for name in result["methods"] if name not in turn.slots.excluded] or list(result["methods"])
+    named = [method for method in turn.slots.methods if method in shown]
+    notes = yield from _notes(turn, named or [result["believe"] if result["believe"] in shown else shown[0]])
+    return "why_layer", {"run": run, "plan": plan, "layers": layers, "methods": shown, "notes": notes}
 
 
 def agreement(turn: Turn) -> Script[Section]:
@@ -178,10 +182,11 @@ def _notes(turn: Turn, names: list[str]) -> Script[list[Facts]]:
 
 
 def _methods(turn: Turn, run: Facts) -> list[str]:
-    """The methods that the user named, as far as the analysis used them; all when none was named."""
-    used = list(run["result"]["methods"])
-    named = [method for method in used if method in turn.slots.methods]
-    return named or used
+    """The methods that are meant, as far as the analysis used them; all when none was named."""
+    wanted = turn.slots.methods
+    everyone = not wanted or {"all", "main"} & set(wanted)
+    used = [method for method in run["result"]["methods"] if method not in turn.slots.excluded]
+    return [method for method in used if everyone or method in wanted]
 
 
 def _analysis_of(turn: Turn, plan: Facts | None) -> Script[Facts | None]:

@@ -11,7 +11,7 @@ from analyzers.records import Record
 from prompts import load
 
 TARGET = ("ratio", "keep", "max_drop", "drop")  # a plan has exactly one of these
-MANY = ("models", "data", "runs", "methods", "layers", "where")
+MANY = ("models", "data", "runs", "methods", "excluded", "layers", "where")
 
 
 class Slots(Record):
@@ -21,6 +21,7 @@ class Slots(Record):
     data: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()  # methods that are not wanted
     layers: tuple[int, ...] = ()
     ratio: float | None = None
     keep: int | None = None
@@ -52,9 +53,20 @@ class Slots(Record):
         return {name: getattr(self, name) for name in TARGET if getattr(self, name) is not None}
 
     def over(self, earlier: "Slots") -> Self:
-        """These slots, filled up with earlier ones; a new target replaces the old one whole."""
-        kept = earlier.model_dump(exclude=set(TARGET) if self.target else None)
+        """These slots, filled up with earlier ones; a new target replaces the old one whole, and so does a new choice of methods."""
+        replaced = {*(TARGET if self.target else ()), *(("excluded",) if self.methods else ())}
+        kept = earlier.model_dump(exclude=replaced)
         return type(self)(**{**kept, **{name: getattr(self, name) for name in self.named}})
+
+    @property
+    def measures(self) -> list[str] | None:
+        """The methods to analyze with, as the tool takes them; None: those that it uses by itself."""
+        if not self.excluded:
+            return ["all"] if "all" in self.methods else list(self.methods) or None
+        groups = {"all": all_methods(), "main": tables()["main_methods"]}
+        named = [each for name in self.methods or ("main",) for each in groups.get(name, [name])]
+        left = [name for name in dict.fromkeys(named) if name not in self.excluded]
+        return left or [name for name in groups["main"] if name not in self.excluded]
 
     def only(self, names: set[str]) -> Self:
         return type(self)(**{name: getattr(self, name) for name in names & self.named})
@@ -65,9 +77,16 @@ def tables() -> dict[str, Any]:
     return yaml.safe_load(load("intents.yaml"))
 
 
+@cache
+def all_methods() -> tuple[str, ...]:
+    """Every method that the tables know by name. Reading the registry would import PyTorch only to read a message."""
+    named = (rule["value"] for rule in tables()["slots"] if rule["slot"] == "methods")
+    return tuple(name for name in dict.fromkeys(named) if name not in ("all", "main"))
+
+
 def pattern(text: str) -> re.Pattern[str]:
     """Compile a pattern of the tables; word boundaries hold between Chinese and Latin letters too."""
-    return re.compile(re.sub(r"(?<!\?P)(?<!\?)<(\w+)>", r"<\1_>", text), re.IGNORECASE | re.ASCII)
+    return re.compile(re.sub(r"(?<!\?P)<(\w+)>", r"<\1_>", text), re.IGNORECASE | re.ASCII)
 
 
 def extract(message: str) -> tuple[Slots, str]:
@@ -76,6 +95,7 @@ def extract(message: str) -> tuple[Slots, str]:
     The underscore keeps the place of a slot apart from the same word in the message ("which methods", "list runs").
     """
     found: dict[str, Any] = {}
+    methods: list[str] = []  # as they stand in the text
     text = message
     for rule, expression in _rules():
         while match := expression.search(text):
@@ -85,9 +105,27 @@ def extract(message: str) -> tuple[Slots, str]:
                 found[name] = (*found.get(name, ()), *(value for value in values if value not in found.get(name, ())))
             elif values:
                 found.setdefault(name, values[0])
+            if name == "methods":
+                methods[(place := text[: match.start()].count("<methods_>")) : place] = values
             verb = "<verb_> " if "verb" in match.groupdict() else ""
             text = f"{text[: match.start()]}{verb}<{name}_>{text[match.end() :]}"
+    text, excluded = _exclude(text, methods)
+    if excluded:
+        found |= {"excluded": excluded, "methods": tuple(each for each in found["methods"] if each in methods)}
     return Slots(**found), text
+
+
+def _exclude(text: str, methods: list[str]) -> tuple[str, tuple[str, ...]]:
+    """Take the methods that are not wanted out of a text and out of the list of those that it names."""
+    excluded: list[str] = []
+    for expression in tables()["excluding"].values():
+        while match := pattern(expression).search(text):
+            first = text[: match.start()].count("<methods_>")
+            last = first + match[0].count("<methods_>")
+            excluded += methods[first:last]
+            del methods[first:last]
+            text = f"{text[: match.start()]}<excluded_>{text[match.end() :]}"
+    return text, tuple(dict.fromkeys(excluded))
 
 
 @cache

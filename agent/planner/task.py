@@ -10,7 +10,7 @@ WORK = ("train", "analyze", "plan", "compress", "evaluate", "export", "report")
 # A changed value repeats only the work that depends on it.
 _AFFECTED = {
     **dict.fromkeys((*TARGET, "budget"), ("plan", "compress")),
-    **dict.fromkeys(("methods", "samples"), ("analyze", "plan", "compress")),
+    **dict.fromkeys(("methods", "excluded", "samples"), ("analyze", "plan", "compress")),
     "heal": ("compress",),
     "format": ("report",),
     **dict.fromkeys(("export", "precision"), ("export",)),

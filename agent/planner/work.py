@@ -88,7 +88,7 @@ def existing_plan(turn: Turn) -> str | None:
     """The plan that was spoken of, unless this message wants another model, other data or another size."""
     fresh = turn.task.fresh
     model, data = next(iter(turn.slots.models), None), next(iter(turn.slots.data), None)
-    if fresh.target or fresh.methods or fresh.samples or turn.named_run("analysis", *MODEL_RUNS):
+    if fresh.target or fresh.measures or fresh.samples or turn.named_run("analysis", *MODEL_RUNS):
         return None
     found = turn.memory.latest(["plan"], model=model, data=data)
     return None if found is None or turn.memory.newer("train", found) or turn.memory.newer("analysis", found) else found
@@ -140,10 +140,9 @@ def _train(turn: Turn, model: str | None) -> Script[Facts]:
 def _analyze(turn: Turn) -> Script[Facts]:
     slots = turn.slots
     model, data = yield from _model_with_head(turn)
-    methods = ["all"] if "all" in slots.methods else list(slots.methods) or None
     return (
         yield from turn.call(
-            "analyze_layers", model=model, data=data, methods=methods, samples=slots.samples, seed=slots.seed
+            "analyze_layers", model=model, data=data, methods=slots.measures, samples=slots.samples, seed=slots.seed
         )
     )
 
@@ -168,7 +167,7 @@ def _analysis(turn: Turn) -> Script[str]:
     model, data = next(iter(turn.slots.models), None), next(iter(turn.slots.data), None)
     trained_here = turn.memory.latest(MODEL_RUNS, model=model, data=data) in turn.memory.made
     model = turn.named_run(*MODEL_RUNS) or model
-    wants_new = bool(turn.task.fresh.methods or turn.task.fresh.samples or turn.made("train"))
+    wants_new = bool(turn.task.fresh.measures or turn.task.fresh.samples or turn.made("train"))
     if not wants_new:
         spoken = turn.memory.latest(["analysis"], model=model, data=data)
         if spoken and not turn.memory.newer("train", spoken):
