@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from agent.events import ApprovalNeeded
 from agent.planner.reading import read
-from agent.planner.slots import Slots, pattern, tables
+from agent.planner.slots import Slots
+from agent.planner.tables import pattern, tables
 from agent.strategies.arguments import problem_of
 from agent.strategies.said import TARGETS
 from analyzers.errors import UsageError

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from agent.planner.memory import Facts
-from agent.planner.slots import tables
+from agent.planner.tables import tables
 from agent.planner.turn import Script, Turn
 from agent.planner.work import MODEL_RUNS, Section
 

@@ -4,7 +4,8 @@ import re
 from functools import cache
 from typing import Any, Literal, NamedTuple
 
-from agent.planner.slots import Slots, extract, pattern, tables
+from agent.planner.slots import Slots, extract
+from agent.planner.tables import pattern, tables
 from analyzers.records import Record
 
 Language = Literal["en", "zh"]

@@ -5,10 +5,9 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Literal, Self
 
-import yaml
-
+from agent.planner import numbers
+from agent.planner.tables import pattern, tables
 from analyzers.records import Record
-from prompts import load
 
 TARGET = ("ratio", "keep", "max_drop", "drop")  # a plan has exactly one of these
 MANY = ("models", "data", "runs", "methods", "excluded", "layers", "where")
@@ -29,6 +28,8 @@ class Slots(Record):
     drop: int | None = None  # layers to remove; becomes `keep` once the number of layers is known
     samples: int | Literal["auto"] | None = None
     epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
     heal_epochs: int | None = None
     budget: int | None = None
     seed: int | None = None
@@ -73,20 +74,10 @@ class Slots(Record):
 
 
 @cache
-def tables() -> dict[str, Any]:
-    return yaml.safe_load(load("intents.yaml"))
-
-
-@cache
 def all_methods() -> tuple[str, ...]:
     """Every method that the tables know by name. Reading the registry would import PyTorch only to read a message."""
     named = (rule["value"] for rule in tables()["slots"] if rule["slot"] == "methods")
     return tuple(name for name in dict.fromkeys(named) if name not in ("all", "main"))
-
-
-def pattern(text: str) -> re.Pattern[str]:
-    """Compile a pattern of the tables; word boundaries hold between Chinese and Latin letters too."""
-    return re.compile(re.sub(r"(?<!\?P)<(\w+)>", r"<\1_>", text), re.IGNORECASE | re.ASCII)
 
 
 def extract(message: str) -> tuple[Slots, str]:
@@ -130,8 +121,10 @@ def _exclude(text: str, methods: list[str]) -> tuple[str, tuple[str, ...]]:
 
 @cache
 def _rules() -> list[tuple[dict[str, Any], re.Pattern[str]]]:
-    number = rf"\d+(?:\.\d+)?|{'|'.join(sorted(tables()['numbers'], key=len, reverse=True))}"
-    share = rf"\d+(?:\.\d+)? ?(?:%|percent)|百分之\d+(?:\.\d+)?|{'|'.join(sorted(tables()['shares'], key=len, reverse=True))}"
+    number = numbers.expression()
+    share = (
+        rf"(?:{number}) ?(?:%|percent)|百分之(?:{number})|{'|'.join(sorted(tables()['shares'], key=len, reverse=True))}"
+    )
     macros = {
         "{n}": rf"(?<![\d.a-z])(?P<n>{number})",
         "{m}": rf"(?P<m>{number})",
@@ -148,15 +141,10 @@ def _rules() -> list[tuple[dict[str, Any], re.Pattern[str]]]:
     return rules
 
 
-def _number(text: str) -> float:
-    text = text.lower()
-    return float(tables()["numbers"].get(text, text))
-
-
 def _share(text: str) -> float:
-    text = text.lower()
-    known = tables()["shares"].get(text)
-    return float(known) if known else float(re.sub(r"[^\d.]", "", text)) / 100
+    known = tables()["shares"].get(text.lower())
+    found = re.search(numbers.expression(), text, re.IGNORECASE)
+    return float(known) if known or found is None else numbers.number(found[0]) / 100
 
 
 def _values(rule: dict[str, Any], match: re.Match[str]) -> list[Any]:
@@ -165,18 +153,19 @@ def _values(rule: dict[str, Any], match: re.Match[str]) -> list[Any]:
     if how == "text" and "value" in rule:
         return [rule["value"]]
     if how == "count":
-        number = re.compile(rf"\d+|{'|'.join(tables()['numbers'])}", re.IGNORECASE)
-        numbers = [_number(text) for text in number.findall(match[0])]
-        return [int(value) for value in numbers] if rule["slot"] in MANY else [int(value) for value in numbers[:1]]
+        if rule["slot"] not in MANY:
+            return [int(numbers.number(groups.get("n") or groups["m"]))]
+        spelt = re.compile(rf"(?<![a-z])(?:{numbers.expression()})", re.IGNORECASE)
+        return [int(numbers.number(text)) for text in spelt.findall(match[0])]
     if how in ("removed share", "kept share"):
         kept = _share(groups["share"]) if how == "kept share" else 1 - _share(groups["share"])
         return [round(1 / kept, 4)] if kept > 0 else []
     readings: dict[str, Callable[[], Any]] = {
         "text": lambda: match[0],
-        "number": lambda: _number(groups["n"]),
-        "drop": lambda: round(_number(groups["n"]) / 100, 6),
+        "number": lambda: numbers.number(groups["n"]),
+        "drop": lambda: round(numbers.number(groups["n"]) / 100, 6),
         "drop value": lambda: _fraction(groups["n"], groups["p"]),
-        "faster by": lambda: round(1 + _number(groups["n"]) / 100, 4),
+        "faster by": lambda: round(1 + numbers.number(groups["n"]) / 100, 4),
         "day": lambda: groups["w"],
         "spelt": lambda: groups["w"].lower(),
         "word": lambda: {"markdown": "md"}.get(groups["w"].lower(), groups["w"].lower()),
@@ -190,11 +179,11 @@ def _values(rule: dict[str, Any], match: re.Match[str]) -> list[Any]:
 
 def _range(name: str, groups: dict[str, str | None]) -> str:
     """`accuracy>=0.85`, from "accuracy of at least 85 %"."""
-    value = _number(groups["n"] or "0")
+    value = numbers.number(groups["n"] or "0")
     sign = next(sign for sign, words in tables()["comparators"].items() if re.search(words, groups["c"] or "", re.I))
     return f"{name}{sign}{round(value / 100, 6) if groups['p'] else value:g}"
 
 
 def _fraction(number: str, percent: str | None) -> float:
-    value = _number(number)
+    value = numbers.number(number)
     return round(value / 100, 6) if percent or value >= 1 else value

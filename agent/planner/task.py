@@ -12,6 +12,8 @@ _AFFECTED = {
     **dict.fromkeys((*TARGET, "budget"), ("plan", "compress")),
     **dict.fromkeys(("methods", "excluded", "samples"), ("analyze", "plan", "compress")),
     "heal": ("compress",),
+    **dict.fromkeys(("epochs", "learning_rate"), ("train", "compress")),
+    "batch_size": ("train", "analyze", "evaluate"),
     "format": ("report",),
     **dict.fromkeys(("export", "precision"), ("export",)),
 }

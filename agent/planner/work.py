@@ -3,7 +3,8 @@
 from typing import Any
 
 from agent.planner.memory import Facts
-from agent.planner.slots import Slots, tables
+from agent.planner.slots import Slots
+from agent.planner.tables import tables
 from agent.planner.turn import Ask, Script, Turn
 
 Section = tuple[str, dict[str, Any]]  # name of a template and its values
@@ -47,7 +48,8 @@ def compress(turn: Turn) -> Script[Section]:
 
 def evaluate(turn: Turn) -> Script[Section]:
     model, data = yield from _model_with_head(turn)
-    run = yield from turn.call("evaluate_model", model=model, data=data, seed=turn.slots.seed)
+    seed = turn.slots.seed
+    run = yield from turn.call("evaluate_model", model=model, data=data, batch_size=_batch_size(turn), seed=seed)
     return "evaluated", {"run": run}
 
 
@@ -130,6 +132,8 @@ def _train(turn: Turn, model: str | None) -> Script[Facts]:
             model=model,
             data=_data(turn, model),
             epochs=slots.epochs,
+            batch_size=slots.batch_size,
+            learning_rate=slots.learning_rate,
             seed=slots.seed,
             from_scratch=slots.from_scratch,
             resume=slots.resume,
@@ -142,7 +146,13 @@ def _analyze(turn: Turn) -> Script[Facts]:
     model, data = yield from _model_with_head(turn)
     return (
         yield from turn.call(
-            "analyze_layers", model=model, data=data, methods=slots.measures, samples=slots.samples, seed=slots.seed
+            "analyze_layers",
+            model=model,
+            data=data,
+            methods=slots.measures,
+            samples=slots.samples,
+            batch_size=_batch_size(turn),
+            seed=slots.seed,
         )
     )
 
@@ -238,6 +248,11 @@ def _data(turn: Turn, model: str) -> str:
 def _healing_epochs(turn: Turn) -> int | None:
     """Those of healing; epochs without a word more belong to the training where one was asked for."""
     return turn.slots.heal_epochs or (None if "train" in turn.task.goals else turn.slots.epochs)
+
+
+def _batch_size(turn: Turn) -> int | None:
+    """That of a measurement; where a training was asked for too, it is meant for that."""
+    return None if "train" in turn.task.goals else turn.slots.batch_size
 
 
 def _not_english(turn: Turn) -> str | None:

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from agent.planner.reading import read
-from agent.planner.slots import all_methods, tables
+from agent.planner.slots import all_methods
+from agent.planner.tables import tables
 from tests.agent.planner.conversation import Conversation
 
 MAIN = ["fisher", "gradient", "ablation", "mutual_information", "conductance", "shap"]
