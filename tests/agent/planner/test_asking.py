@@ -110,6 +110,21 @@ def test_two_models_are_one_too_many(talk: Conversation) -> None:
     assert talk.calls == []
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Don't delete anything, just list my plans",
+        "do not train, only show me all plans",
+        "不要删除任何东西，只要列出我的计划",
+        "别训练，列出所有的计划就行",
+    ],
+)
+def test_what_is_wanted_instead_is_done(later: Conversation, message: str) -> None:
+    answer = later.say(message)
+    assert later.calls == [("list_runs", {"kind": "plan"})]
+    assert "plan-4c4c4c" in answer
+
+
 def test_a_value_alone_is_asked_what_for(talk: Conversation) -> None:
     assert "What shall I do with demo:minilm" in talk.say("demo:minilm")
     talk.say("train it on demo:movie")
