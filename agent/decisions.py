@@ -19,6 +19,8 @@ from tools.catalog import request_of
 _PAIR = re.compile(r"\b([a-z_]+)\s*(?:=|:|：|＝)\s*(\[[^\]]*\]|[^\s;；，]+)", re.IGNORECASE)
 _PLAIN = (
     "epochs",
+    "batch_size",
+    "learning_rate",
     "seed",
     "samples",
     "heal",
@@ -90,7 +92,7 @@ def _changes(text: str, tool: BaseTool) -> dict[str, Any]:
         return {}
     slots: Slots = reading.slots
     found = {name: value for name in _PLAIN if name in tool.args and (value := getattr(slots, name)) is not None}
-    for name, values in (("methods", slots.methods), ("model", slots.models[:1]), ("data", slots.data[:1])):
+    for name, values in (("methods", slots.measures), ("model", slots.models[:1]), ("data", slots.data[:1])):
         if name in tool.args and values:
             found[name] = list(values) if name == "methods" else values[0]
     return found

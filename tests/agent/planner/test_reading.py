@@ -76,6 +76,8 @@ MESSAGES: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
     ("make a markdown report of compression-5d5d5d", ("report",), {"runs": ("compression-5d5d5d",), "format": "md"}),
     ("why layer 0?", ("layer",), {"layers": (0,)}),
     ("why is the first layer important?", ("layer",), {"layers": (0,)}),
+    ("is the eleventh layer important?", ("layer",), {"layers": (10,)}),
+    ("is layer five important?", ("layer",), {"layers": (5,)}),
     ("why did you keep layers 0 and 5?", ("layer",), {"layers": (0, 5)}),
     ("can I drop layer 2?", ("layer",), {"layers": (2,)}),
     ("which layer matters most?", ("top_layer",), {}),
@@ -137,7 +139,10 @@ MESSAGES: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
     ("导出报告", ("report",), {}),
     ("生成html报告", ("report",), {"format": "html"}),
     ("为什么第0层重要？", ("layer",), {"layers": (0,)}),
-    ("为什么第一层重要？", ("layer",), {"layers": (0,)}),  # the first layer, as in English
+    ("为什么第一层重要？", ("layer",), {"layers": (1,)}),  # as the answers number them: 第 1 层
+    ("第五层重要吗？", ("layer",), {"layers": (5,)}),
+    ("第5层重要吗？", ("layer",), {"layers": (5,)}),
+    ("第十一层重要吗？", ("layer",), {"layers": (11,)}),
     ("哪一层最重要？", ("top_layer",), {}),
     ("这些方法一致吗？", ("agreement",), {}),
     ("我应该相信哪个方法？", ("believe",), {}),
