@@ -106,6 +106,8 @@ def check_asked(turn: Turn) -> None:
     for name, values in (("model", slots.models), ("data", slots.data)):
         if len(values) > 1:
             raise Ask("one", what=name, values=values)
+    if {"plan", "compress"} & goals and slots.ratio is not None and slots.ratio < 1:
+        raise Ask("ratio")
     if {"plan", "compress"} & goals and not slots.target and not slots.quantize:
         known = turn.named_run("plan") or ("train" not in goals and existing_plan(turn))
         if "compress" in goals and turn.task.fresh.layers and not known:

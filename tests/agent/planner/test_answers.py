@@ -103,6 +103,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     *(("ask_model", {"runs": runs}) for runs in ([], ["train-2a2a2a"])),
     *(("ask_data", {"model": "demo:minilm", "proposed": proposed}) for proposed in (None, "demo:amazon")),
     *(("ask_target", {"layers": layers}) for layers in ((), (1, 2))),
+    ("ask_ratio", {}),
     ("ask_goal", {"models": ("demo:minilm",), "data": ()}),
     *(("ask_one", {"what": what, "values": ("a", "b")}) for what in ("model", "data")),
     *(("failed", {"tool": "train_model", "message": "no rows", "kept": kept, "rest": ()}) for kept in ([], ["train-2a2a2a"])),

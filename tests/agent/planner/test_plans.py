@@ -14,6 +14,12 @@ from tests.agent.planner.conversation import Conversation
         ("plan analysis-3b3b3b keep four layers", {"keep": 4}),
         ("plan analysis-3b3b3b, remove two layers", {"keep": 4}),
         ("plan analysis-3b3b3b with four layers", {"keep": 4}),
+        ("make a plan for analysis-3b3b3b that removes two layers", {"keep": 4}),
+        ("make a plan for analysis-3b3b3b removing two layers", {"keep": 4}),
+        ("make a plan for analysis-3b3b3b without two of the layers", {"keep": 4}),
+        ("I need a plan for analysis-3b3b3b which drops half the layers", {"ratio": 2}),
+        ("make a plan for analysis-3b3b3b that keeps four layers", {"keep": 4}),
+        ("plan analysis-3b3b3b with ratio one point five", {"ratio": 1.5}),
         ("plan analysis-3b3b3b to keep half the layers but do not compress", {"ratio": 2}),
     ],
 )
@@ -36,3 +42,30 @@ def test_nothing_is_compressed_after_a_plan(later: Conversation, message: str, t
 )
 def test_what_is_ordered_beside_a_plan(message: str, goals: tuple[str, ...]) -> None:
     assert read(message).goals == goals
+
+
+@pytest.mark.parametrize(
+    ("message", "allowed", "other"),
+    [
+        ("plan analysis-3b3b3b with ratio zero point five", "above one", "ratio two"),
+        ("把 analysis-3b3b3b 做一个比例零点五的计划", "要大于一", "比例 2"),
+    ],
+)
+def test_a_ratio_that_cannot_be_is_asked_for_again(later: Conversation, message: str, allowed: str, other: str) -> None:
+    answer = later.say(message)
+    assert later.unsupported() == []
+    assert allowed in answer
+    assert later.calls == []
+    later.say(other)
+    assert later.arguments("plan_compression") == {"analysis": "analysis-3b3b3b", "ratio": 2}
+
+
+@pytest.mark.parametrize(
+    ("message", "allowed"),
+    [("plan analysis-3b3b3b with ratio umpteen", "above one"), ("给 analysis-3b3b3b 做个比例若干的计划", "要大于一")],
+)
+def test_a_ratio_that_is_not_understood_is_told_what_is_allowed(
+    later: Conversation, message: str, allowed: str
+) -> None:
+    assert allowed in later.say(message)
+    assert later.calls == []
