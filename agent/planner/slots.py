@@ -38,6 +38,8 @@ class Slots(Record):
     resume: bool | None = None
     from_scratch: str | None = None
     format: str | None = None  # of a report
+    out: str | None = None  # where a report is wanted
+    language: str | None = None  # of a report
     export: str | None = None  # format of a model for other programs
     precision: str | None = None
     when: str | None = None  # a stretch of time, in the words of `knowledge.filters.span`
@@ -168,6 +170,7 @@ def _values(rule: dict[str, Any], match: re.Match[str]) -> list[Any]:
         "faster by": lambda: round(1 + numbers.number(groups["n"]) / 100, 4),
         "day": lambda: groups["w"],
         "spelt": lambda: groups["w"].lower(),
+        "path": lambda: groups["w"],
         "word": lambda: {"markdown": "md"}.get(groups["w"].lower(), groups["w"].lower()),
         "range": lambda: _range(rule["value"], groups),
         "ordinal": lambda: tables()["ordinals"][groups["w"].lower()],

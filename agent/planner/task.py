@@ -14,7 +14,7 @@ _AFFECTED = {
     "heal": ("compress",),
     **dict.fromkeys(("epochs", "learning_rate"), ("train", "compress")),
     "batch_size": ("train", "analyze", "evaluate"),
-    "format": ("report",),
+    **dict.fromkeys(("format", "language", "out"), ("report",)),
     **dict.fromkeys(("export", "precision"), ("export",)),
 }
 

@@ -82,8 +82,12 @@ def report(turn: Turn) -> Script[Section]:
         runs = [run["run"] for run in reversed(listed["runs"]) if run["status"] == "done"][-4:]
     if not runs:
         return "nothing_yet", {"what": "run"}
-    written = yield from turn.call("write_report", runs=runs, format=turn.slots.format, language=_not_english(turn))
-    return "reported", {"path": written["report"], "runs": runs}
+    wanted = turn.slots.out
+    ending = turn.slots.format or (wanted.rpartition(".")[2].lower() if wanted else None)
+    language = turn.slots.language or turn.task.language
+    told = None if language == "en" else language
+    written = yield from turn.call("write_report", runs=runs, format=ending, language=told)
+    return "reported", {"path": written["report"], "runs": runs, "wanted": wanted, "told_in": told}
 
 
 def existing_plan(turn: Turn) -> str | None:
@@ -255,10 +259,6 @@ def _healing_epochs(turn: Turn) -> int | None:
 def _batch_size(turn: Turn) -> int | None:
     """That of a measurement; where a training was asked for too, it is meant for that."""
     return None if "train" in turn.task.goals else turn.slots.batch_size
-
-
-def _not_english(turn: Turn) -> str | None:
-    return None if turn.task.language == "en" else turn.task.language
 
 
 def _story(turn: Turn) -> list[str]:

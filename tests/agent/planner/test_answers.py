@@ -126,7 +126,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     *((name, {"run": run}) for name in ("compressed", "quality_lines", "speed_lines") for run in (COMPRESSION, told(perplexity()))),
     ("evaluated", {"run": EVALUATION}),
     *(("exported", {"run": run}) for run in EXPORTS),
-    ("reported", {"path": "/home/x/report.html", "runs": ["plan-4c4c4c"]}),
+    *(("reported", {"path": "/home/x/report.html", "runs": ["plan-4c4c4c"], "wanted": wanted, "told_in": language}) for wanted in (None, "/tmp/x/r.html") for language in (None, "zh")),
     *(("shown", {"run": run}) for run in (TRAIN, ANALYSIS, PLAN, COMPRESSION, EVALUATION, *EXPORTS, FAILED)),
     *(("ranking", {"run": ANALYSIS, "least": least, "methods": methods}) for least in (True, False) for methods in (list(ANALYSIS["result"]["methods"]), ["shap"])),
     *(("not_scored", {"run": ANALYSIS, "methods": methods}) for methods in (["taylor"], list(ANALYSIS["result"]["methods"]))),
