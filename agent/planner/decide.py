@@ -88,7 +88,9 @@ def _converse(turn: Turn) -> Script[Reply]:
             language, name, tool=failed.call.tool, message=failed.message, kept=turn.produced, rest=turn.rest
         )
         return Reply("\n\n".join([*sections, problem]), turn.frame())
-    done = Frame(goals=turn.task.goals, slots=turn.slots)
+    earlier = turn.memory.frame
+    goals = earlier.goals if earlier and turn.task.goals == ("reason",) else turn.task.goals
+    done = Frame(goals=goals, slots=turn.slots)
     return Reply("\n\n".join(sections), done)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from agent.planner.memory import Facts
 from agent.planner.tables import tables
+from agent.planner.task import RANKINGS
 from agent.planner.turn import Script, Turn
 from agent.planner.work import MODEL_RUNS, Section
 
@@ -19,26 +20,47 @@ def top_layer(turn: Turn, least: bool = False) -> Script[Section]:
     methods = _methods(turn, run)
     if not methods:
         return "not_scored", {"run": run, "methods": turn.slots.methods or list(run["result"]["methods"])}
-    return "ranking", {"run": run, "least": least, "methods": methods}
+    place = turn.slots.place or 0
+    if place >= run["result"]["layers"]:
+        return "no_such_layer", {"run": run, "layers": [place]}
+    return "ranking", {"run": run, "least": least, "methods": methods, "place": place}
 
 
 def bottom_layer(turn: Turn) -> Script[Section]:
     return (yield from top_layer(turn, least=True))
 
 
-def layer(turn: Turn) -> Script[Section]:
+def reason(turn: Turn) -> Script[Section]:
+    """A "why?" after an answer: about the layer that was named there, else about those that a plan removes."""
+    frame = turn.memory.frame
+    before = frame.goals[-1] if frame and frame.goals else ""
+    if before not in RANKINGS:
+        if before in ("plan", "compress", "layer"):
+            return (yield from layer(turn))
+        return "not_understood", {"asked": frame.asked if frame else None}
+    run = yield from _run(turn, "analysis")
+    if run is None:
+        return "nothing_yet", {"what": "analysis"}
+    scored, methods = run["result"]["methods"], _methods(turn, run)
+    order = run["result"]["most_important_first"]
+    if len(methods) == 1:
+        order = [score["layer"] for score in sorted(scored[methods[0]]["scores"], key=lambda score: score["rank"])]
+    place = turn.slots.place or 0
+    return (yield from layer(turn, (order[-1 - place] if before == "bottom_layer" else order[place],)))
+
+
+def layer(turn: Turn, meant: tuple[int, ...] = ()) -> Script[Section]:
     """Why a layer matters or not: its scores and ranks, what the plan measured, and what the best method means."""
     plan = None
-    asks_plan = not turn.slots.layers  # "why did you drop those?"
+    asked = meant or turn.slots.layers
+    asks_plan = not asked  # "why did you drop those?"
     if asks_plan or turn.memory.latest(["plan"]):
         plan = yield from _run(turn, "plan")
     run = yield from _analysis_of(turn, plan)
     if run is None:
         return "nothing_yet", {"what": "analysis"}
     result = run["result"]
-    layers = turn.slots.layers or (
-        tuple(plan["result"]["remove"]) if plan else tuple(result["most_important_first"][:1])
-    )
+    layers = asked or (tuple(plan["result"]["remove"]) if plan else tuple(result["most_important_first"][:1]))
     unknown = [each for each in layers if each >= result["layers"]]
     if unknown:
         return "no_such_layer", {"run": run, "layers": unknown}
@@ -212,6 +234,7 @@ def _run(turn: Turn, *kinds: str, finished: bool = True) -> Script[Facts | None]
 SCRIPTS: dict[str, Callable[[Turn], Script[Any]]] = {
     "top_layer": top_layer,
     "bottom_layer": bottom_layer,
+    "reason": reason,
     "layer": layer,
     "agreement": agreement,
     "believe": believe,

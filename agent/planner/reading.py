@@ -34,6 +34,7 @@ class Reading(Record):
     kinds: tuple[str, ...] = ()  # kinds of runs that are named
     definite: bool = False  # "the trained model", "this model"
     insists: bool = False  # "delete it anyway"
+    follow_up: bool = False  # "and by shap?"
     bare: bool = False  # values and hardly a word more: "and with ratio 3?"
 
     @property
@@ -115,6 +116,7 @@ def read(message: str) -> Reading:
         previous=any(expression.search(message) for expression in _both("previous")),
         definite=any(expression.search(message) for expression in _both("definite")),
         insists=any(expression.search(message) for expression in _both("insists")),
+        follow_up=any(expression.search(message) for expression in _both("follow_up")),
         kinds=tuple(
             kind
             for kind, words in tables()["kinds"].items()

@@ -22,6 +22,7 @@ class Slots(Record):
     methods: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()  # methods that are not wanted
     layers: tuple[int, ...] = ()
+    place: int | None = None  # in a ranking; 1: the second
     ratio: float | None = None
     keep: int | None = None
     max_drop: float | None = None  # fall of the metric, as a fraction

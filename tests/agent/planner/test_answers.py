@@ -128,7 +128,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     *(("exported", {"run": run}) for run in EXPORTS),
     *(("reported", {"path": "/home/x/report.html", "runs": ["plan-4c4c4c"], "wanted": wanted, "told_in": language}) for wanted in (None, "/tmp/x/r.html") for language in (None, "zh")),
     *(("shown", {"run": run}) for run in (TRAIN, ANALYSIS, PLAN, COMPRESSION, EVALUATION, *EXPORTS, FAILED)),
-    *(("ranking", {"run": ANALYSIS, "least": least, "methods": methods}) for least in (True, False) for methods in (list(ANALYSIS["result"]["methods"]), ["shap"])),
+    *(("ranking", {"run": ANALYSIS, "least": least, "methods": methods, "place": place}) for least in (True, False) for methods in (list(ANALYSIS["result"]["methods"]), ["shap"]) for place in (0, 1)),
     *(("not_scored", {"run": ANALYSIS, "methods": methods}) for methods in (["taylor"], list(ANALYSIS["result"]["methods"]))),
     ("no_such_layer", {"run": ANALYSIS, "layers": [17]}),
     *(("why_layer", {"run": ANALYSIS, "plan": plan, "layers": (0, 2), "methods": list(ANALYSIS["result"]["methods"]), "notes": [explained("shap")]}) for plan in (None, PLAN, BARE_PLAN)),
