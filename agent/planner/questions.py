@@ -87,13 +87,20 @@ def believe(turn: Turn) -> Script[Section]:
 
 
 def speed(turn: Turn) -> Script[Section]:
-    run = yield from _run(turn, *TIMED)
+    run = yield from _run_of_kind(turn, TIMED)
     return ("speed", {"run": run}) if run else ("nothing_yet", {"what": "run"})
 
 
 def quality(turn: Turn) -> Script[Section]:
-    run = yield from _run(turn, *MEASURED)
-    return ("quality", {"run": run}) if run else ("nothing_yet", {"what": "run"})
+    run = yield from _run_of_kind(turn, MEASURED)
+    if run is None:
+        return "nothing_yet", {"what": "run"}
+    there = list(dict.fromkeys(each["name"] for each in run["measurements"]))
+    wanted = turn.task.reading.metrics
+    found = [name for name in wanted if name in (*there, run["result"].get("metric"))]
+    if wanted and not found:
+        return "not_measured", {"run": run, "metrics": wanted, "there": there}
+    return "quality", {"run": run, "metrics": found}
 
 
 def provenance(turn: Turn) -> Script[Section]:
@@ -229,6 +236,13 @@ def _run(turn: Turn, *kinds: str, finished: bool = True) -> Script[Facts | None]
         candidates = [each for each in listed["runs"] if each["kind"] in kinds and data in (None, each["data"])]
         run = next((str(each["run"]) for each in candidates if each["status"] == "done" or not finished), None)
     return (yield from turn.show(run)) if run else None
+
+
+def _run_of_kind(turn: Turn, kinds: tuple[str, ...]) -> Script[Facts | None]:
+    """Of the kind that the question names, "the compressed model", where there is one; else of any of the kinds."""
+    named = [kind for kind in turn.task.reading.kinds if kind in kinds]
+    run = (yield from _run(turn, *named)) if named and not turn.named_run(*kinds) else None
+    return run or (yield from _run(turn, *kinds))
 
 
 SCRIPTS: dict[str, Callable[[Turn], Script[Any]]] = {

@@ -32,6 +32,7 @@ class Reading(Record):
     step: str = ""  # of "what is fidelity?"
     previous: bool = False  # "the last one"
     kinds: tuple[str, ...] = ()  # kinds of runs that are named
+    metrics: tuple[str, ...] = ()  # measurements that are named
     definite: bool = False  # "the trained model", "this model"
     insists: bool = False  # "delete it anyway"
     follow_up: bool = False  # "and by shap?"
@@ -117,13 +118,16 @@ def read(message: str) -> Reading:
         definite=any(expression.search(message) for expression in _both("definite")),
         insists=any(expression.search(message) for expression in _both("insists")),
         follow_up=any(expression.search(message) for expression in _both("follow_up")),
-        kinds=tuple(
-            kind
-            for kind, words in tables()["kinds"].items()
-            if any(pattern(each).search(text) for each in words.values())
-        ),
+        kinds=_named("kinds", text),
+        metrics=_named("metrics", message),
         bare=_bare(text),
     )
+
+
+def _named(table: str, text: str) -> tuple[str, ...]:
+    """The entries of a table whose words are there, in its order."""
+    found = tables()[table].items()
+    return tuple(name for name, words in found if any(pattern(each).search(text) for each in words.values()))
 
 
 def _bare(text: str) -> bool:

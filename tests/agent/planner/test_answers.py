@@ -135,7 +135,10 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     *(("method_note", {"note": explained(name)}) for name in names()),
     ("method_note", {"note": {"name": "new", "title": "New", "summary": "A new one.", "source": "https://arxiv.org/abs/1"}}),
     *(("believe", {"run": run, "notes": found}) for run, found in ((ANALYSIS, [explained("shap"), explained("fidelity")]), (ONE_METHOD, [explained("fidelity")]))),
-    *((name, {"run": run}) for name in ("speed", "quality") for run in (PLAN, COMPRESSION, EVALUATION, TRAIN)),
+    *(("speed", {"run": run}) for run in (PLAN, COMPRESSION, EVALUATION, TRAIN)),
+    *(("quality", {"run": run, "metrics": metrics}) for run in (PLAN, COMPRESSION, EVALUATION, TRAIN) for metrics in ([], ["accuracy"])),
+    ("quality", {"run": COMPRESSION, "metrics": ["f1"]}),
+    *(("not_measured", {"run": PLAN, "metrics": ("f1",), "there": there}) for there in ([], ["accuracy"])),
     *(("provenance", {"run": run}) for run in (TRAIN, ANALYSIS, PLAN, COMPRESSION, EVALUATION)),
     *(("runs", {"runs": runs, "when": when}) for runs in ([], [brief(run, NOWHERE) for run in story()]) for when in (None, WHEN)),
     *(

@@ -261,7 +261,17 @@ def test_of_a_long_paste_only_the_beginning_is_read() -> None:
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize(
     "answer",
-    ["abilities", "ask_target", "ask_ratio", "how", "nothing_yet", "one_run", "not_understood", "compressed_hint"],
+    [
+        "abilities",
+        "ask_target",
+        "ask_ratio",
+        "delete",
+        "how",
+        "nothing_yet",
+        "one_run",
+        "not_understood",
+        "compressed_hint",
+    ],
 )
 def test_every_example_that_an_answer_gives_is_understood(language: Any, answer: str) -> None:
     """An answer that suggests what the planner does not understand would be worse than none."""
