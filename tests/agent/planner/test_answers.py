@@ -11,6 +11,7 @@ from agent.approvals import Why
 from agent.grounding import check, facts_of
 from agent.planner import answers
 from agent.planner.answers import measured, number, render, value
+from analyzers.importance import methods
 from analyzers.records import Measurement, Run
 from knowledge.comparison import compare
 from knowledge.notes import names, note
@@ -115,6 +116,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     *(("refused", {"tool": "train_model", "message": said, "kept": kept, "rest": ()}) for said, kept in (("", []), ("no", ["train-2a2a2a"]))),
     *(("deleted", {"gone": [{"deleted": "plan-4c4c4c", "left_without_source": left}]}) for left in ([], ["compression-5d5d5d"])),
     *(("approval", {"tool": "train_model", "arguments": {"model": "demo:minilm", "epochs": 1}, "why": why, "decisions": ("change",) if why.reason == "long" else ()}) for why in WAITS),
+    ("waits", {"tool": "train_model", "session": "x"}),
     *(("foreseen", {"found": found, "unit": "s", "unknown": NO_RUN}) for found in (None, SECONDS)),
     ("how", {"steps": ["train", "analyze", "plan", "compress", "evaluate", "export", "report", "do_it"]}),
     *(("nothing_yet", {"what": what}) for what in ("analysis", "run")),
@@ -247,6 +249,23 @@ def test_an_evaluation_shows_what_it_measured(language: Any) -> None:
 
 def between(text: str, language: str) -> str:
     return text.replace(" to ", {"en": " to ", "zh": " 至 "}[language])
+
+
+def test_the_units_of_all_methods_are_told_in_chinese() -> None:
+    for method in methods():
+        score = {"value": 0.00385, "low": 0.002, "high": 0.005}
+        run = told_by(method.id, method.unit, score)
+        told = render("zh", "why_layer", run=run, plan=None, layers=(0,), methods=[method.id], notes=[])
+        assert check(told, facts_of([json.dumps(run)])).unsupported == ()
+        line = next(line for line in told.splitlines() if line.startswith("- "))
+        assert "[0.00200 至 0.00500]" in line
+        unit = line.partition("：")[2].partition("，")[0]
+        assert not re.search("[a-z]{3,}", unit.replace("nats", "").replace("logit", "").replace("CKA", "")), unit
+
+
+def told_by(method: str, unit: str, score: dict[str, float]) -> dict[str, Any]:
+    scored = {"unit": unit, "scores": [{**score, "layer": 0, "rank": 1}]}
+    return {**ANALYSIS, "result": {**ANALYSIS["result"], "methods": {method: scored}}}
 
 
 def test_an_undefined_value_is_an_error() -> None:
