@@ -74,7 +74,11 @@ def agreement(turn: Turn) -> Script[Section]:
     run = yield from _run(turn, "analysis")
     if run is None:
         return "nothing_yet", {"what": "analysis"}
-    return "agreement", {"run": run, "note": (yield from turn.call("explain_method", name="agreement"))}
+    methods = _methods(turn, run)
+    if not methods:
+        return "not_scored", {"run": run, "methods": turn.slots.methods}
+    note = yield from turn.call("explain_method", name="agreement")
+    return "agreement", {"run": run, "note": note, "methods": methods}
 
 
 def believe(turn: Turn) -> Script[Section]:

@@ -123,7 +123,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("trained", {"run": TRAIN}),
     ("order", {"run": ANALYSIS}),
     *((name, {"run": run}) for name in ("analyzed", "fidelities", "agreement_line") for run in (ANALYSIS, ONE_METHOD)),
-    *(("agreement", {"run": run, "note": explained("agreement")}) for run in (ANALYSIS, ONE_METHOD)),
+    *(("agreement", {"run": run, "note": explained("agreement"), "methods": methods}) for run, methods in ((ANALYSIS, list(ANALYSIS["result"]["methods"])), (ANALYSIS, ["shap"]), (ANALYSIS, ["shap", "fisher"]), (ONE_METHOD, ["shap"]))),
     *(("planned", {"run": run}) for run in (PLAN, BARE_PLAN)),
     *((name, {"run": run}) for name in ("compressed", "quality_lines", "speed_lines") for run in (COMPRESSION, told(perplexity()))),
     ("evaluated", {"run": EVALUATION}),

@@ -59,6 +59,31 @@ def test_a_question_without_them(later: Conversation, message: str, told: str, u
     assert later.unsupported() == []
 
 
+@pytest.mark.parametrize(
+    ("message", "told", "untold"),
+    [
+        (
+            "do the methods agree, ignoring shap?",
+            ["Fisher / ablation", "all methods of the analysis"],
+            ["SHAP", "| SHAP"],
+        ),
+        ("do shap and fisher agree?", ["Fisher / SHAP: 0.733"], ["ablation"]),
+        ("compare shap with fisher", ["Fisher / SHAP: 0.733"], ["ablation"]),
+        ("这些方法一致吗，不考虑 shap？", ["这次分析的全部方法"], ["SHAP"]),
+    ],
+)
+def test_the_agreement_of_those_that_are_meant(
+    later: Conversation, message: str, told: list[str], untold: list[str]
+) -> None:
+    answer = later.say(message)
+    numbers = answer.partition("**")[0]  # before the note
+    for each in told:
+        assert each in numbers
+    for each in untold:
+        assert each not in numbers
+    assert later.unsupported() == []
+
+
 def test_a_method_that_was_not_used_is_not_answered_by_others(later: Conversation) -> None:
     answer = later.say("which layer matters most according to taylor?")
     assert "none by Taylor importance" in answer
