@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from agent.events import ApprovalNeeded
 from agent.planner.reading import read
-from agent.planner.slots import Slots, pattern, tables
+from agent.planner.slots import Slots
+from agent.planner.tables import pattern, tables
 from agent.strategies.arguments import problem_of
 from agent.strategies.said import TARGETS
 from analyzers.errors import UsageError
@@ -18,6 +19,8 @@ from tools.catalog import request_of
 _PAIR = re.compile(r"\b([a-z_]+)\s*(?:=|:|：|＝)\s*(\[[^\]]*\]|[^\s;；，]+)", re.IGNORECASE)
 _PLAIN = (
     "epochs",
+    "batch_size",
+    "learning_rate",
     "seed",
     "samples",
     "heal",
@@ -89,7 +92,7 @@ def _changes(text: str, tool: BaseTool) -> dict[str, Any]:
         return {}
     slots: Slots = reading.slots
     found = {name: value for name in _PLAIN if name in tool.args and (value := getattr(slots, name)) is not None}
-    for name, values in (("methods", slots.methods), ("model", slots.models[:1]), ("data", slots.data[:1])):
+    for name, values in (("methods", slots.measures), ("model", slots.models[:1]), ("data", slots.data[:1])):
         if name in tool.args and values:
             found[name] = list(values) if name == "methods" else values[0]
     return found

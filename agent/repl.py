@@ -27,6 +27,7 @@ from agent.events import (
     Withdrawn,
 )
 from agent.llm import choose
+from agent.planner.reading import Language, language_of
 from agent.quiet import output_kept_for_results
 from agent.settings import Settings
 from agent.terminal import TerminalProgress
@@ -122,12 +123,14 @@ class _Turn:
         self._talk = talk
         self._out = out
         self._progress = TerminalProgress()
+        self._language: Language = "en"  # of the message
         self._open: dict[str, int] = {}  # steps under way -> their total
         self._tools: dict[str, dict[str, Any]] = {}
         self._streamed = False
 
     def answer(self, text: str, as_json: bool, told_how: bool = False) -> int:
         """Show one message being answered; `told_how`: say how a step is approved that waits when the process ends."""
+        self._language = language_of(text)
         end: Event | None = None
         with _interruptible(self._talk.cancel), output_kept_for_results():
             for event in self._talk.stream(text):
@@ -223,10 +226,9 @@ class _Turn:
         return self._waits(end) if isinstance(end, ApprovalNeeded) else getattr(end, "message", "no answer")
 
     def _waits(self, end: ApprovalNeeded) -> str:
-        return (
-            f"{end.name} waits for your approval; answer with: layerwise chat --session {self._talk.id} --once yes "
-            "(or no, or other values), or begin with --approve all"
-        )
+        from agent.planner.answers import render
+
+        return render(self._language, "waits", tool=end.name, session=self._talk.id).replace("`", "")
 
     def _code(self, end: Event | None) -> int:
         if isinstance(end, Stopped):

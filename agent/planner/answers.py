@@ -1,6 +1,7 @@
 """Template answers: prompts/answers.en.j2 and prompts/answers.zh.j2, one macro an answer."""
 
 import re
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -30,7 +31,8 @@ def _template(source: str, language: Language) -> Template:
     say = words(language)
     environment.filters.update(number=number, many=many, paragraph=paragraph, say=say)
     environment.filters.update(
-        title=lambda name: say(wording.title(name)), value=lambda *given, **named: say(value(*given, **named))
+        title=lambda name: say(wording.title(name)),
+        value=lambda given, name="", unit="": say(value(given, name, unit, say)),
     )
     environment.filters.update(duration=wording.duration, amount=lambda megabytes: wording.size(megabytes * 1e6))
     environment.globals.update(measured=measured)
@@ -44,11 +46,11 @@ def number(given: float, name: str = "", unit: str = "") -> str:
     return wording.number(given, name, unit)
 
 
-def value(estimate: dict[str, Any], name: str = "", unit: str = "") -> str:
-    """A value with its 95 % interval: `89.9 % [87.1 to 92.5]`."""
+def value(estimate: dict[str, Any], name: str = "", unit: str = "", say: Callable[[str], str] = str) -> str:
+    """A value with its 95 % interval: `89.9 % [87.1 to 92.5]`. `say` puts the unit into the language of the answer."""
     name, unit = estimate.get("name", name), estimate.get("unit", unit)
     between = wording.interval(estimate["low"], estimate["high"], name)
-    return wording.number(estimate["value"], name, unit) + (f" [{between}]" if between else "")
+    return wording.number(estimate["value"], name, say(unit)) + (f" [{between}]" if between else "")
 
 
 def many(values: list[Any], joint: str = ", ") -> str:

@@ -88,7 +88,9 @@ def _converse(turn: Turn) -> Script[Reply]:
             language, name, tool=failed.call.tool, message=failed.message, kept=turn.produced, rest=turn.rest
         )
         return Reply("\n\n".join([*sections, problem]), turn.frame())
-    done = Frame(goals=turn.task.goals, slots=turn.slots)
+    earlier = turn.memory.frame
+    goals = earlier.goals if earlier and turn.task.goals == ("reason",) else turn.task.goals
+    done = Frame(goals=goals, slots=turn.slots)
     return Reply("\n\n".join(sections), done)
 
 
@@ -101,7 +103,9 @@ def _talk(reading: Reading, memory: Memory) -> Reply:
         return Reply(render(language, "denied"), None)
     if reading.talk:
         return Reply(render(language, reading.talk, waiting=bool(frame and frame.asked)), frame)
-    if reading.slots.named - {"when", "where", "export", "precision"} and not (frame and frame.asked):
+    if reading.slots.named - {"when", "where", "export", "precision", "out", "language"} and not (
+        frame and frame.asked
+    ):
         wish = Frame(slots=reading.slots, asked="goal")
         return Reply(render(language, "ask_goal", models=reading.slots.models, data=reading.slots.data), wish)
     return Reply(render(language, "not_understood", asked=frame.asked if frame else None), frame)

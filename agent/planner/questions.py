@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from agent.planner.memory import Facts
-from agent.planner.slots import tables
+from agent.planner.tables import tables
+from agent.planner.task import RANKINGS
 from agent.planner.turn import Script, Turn
 from agent.planner.work import MODEL_RUNS, Section
 
@@ -16,39 +17,68 @@ def top_layer(turn: Turn, least: bool = False) -> Script[Section]:
     run = yield from _run(turn, "analysis")
     if run is None:
         return "nothing_yet", {"what": "analysis"}
-    return "ranking", {"run": run, "least": least, "methods": _methods(turn, run)}
+    methods = _methods(turn, run)
+    if not methods:
+        return "not_scored", {"run": run, "methods": turn.slots.methods or list(run["result"]["methods"])}
+    place = turn.slots.place or 0
+    if place >= run["result"]["layers"]:
+        return "no_such_layer", {"run": run, "layers": [place]}
+    return "ranking", {"run": run, "least": least, "methods": methods, "place": place}
 
 
 def bottom_layer(turn: Turn) -> Script[Section]:
     return (yield from top_layer(turn, least=True))
 
 
-def layer(turn: Turn) -> Script[Section]:
+def reason(turn: Turn) -> Script[Section]:
+    """A "why?" after an answer: about the layer that was named there, else about those that a plan removes."""
+    frame = turn.memory.frame
+    before = frame.goals[-1] if frame and frame.goals else ""
+    if before not in RANKINGS:
+        if before in ("plan", "compress", "layer"):
+            return (yield from layer(turn))
+        return "not_understood", {"asked": frame.asked if frame else None}
+    run = yield from _run(turn, "analysis")
+    if run is None:
+        return "nothing_yet", {"what": "analysis"}
+    scored, methods = run["result"]["methods"], _methods(turn, run)
+    order = run["result"]["most_important_first"]
+    if len(methods) == 1:
+        order = [score["layer"] for score in sorted(scored[methods[0]]["scores"], key=lambda score: score["rank"])]
+    place = turn.slots.place or 0
+    return (yield from layer(turn, (order[-1 - place] if before == "bottom_layer" else order[place],)))
+
+
+def layer(turn: Turn, meant: tuple[int, ...] = ()) -> Script[Section]:
     """Why a layer matters or not: its scores and ranks, what the plan measured, and what the best method means."""
     plan = None
-    asks_plan = not turn.slots.layers  # "why did you drop those?"
+    asked = meant or turn.slots.layers
+    asks_plan = not asked  # "why did you drop those?"
     if asks_plan or turn.memory.latest(["plan"]):
         plan = yield from _run(turn, "plan")
     run = yield from _analysis_of(turn, plan)
     if run is None:
         return "nothing_yet", {"what": "analysis"}
     result = run["result"]
-    layers = turn.slots.layers or (
-        tuple(plan["result"]["remove"]) if plan else tuple(result["most_important_first"][:1])
-    )
+    layers = asked or (tuple(plan["result"]["remove"]) if plan else tuple(result["most_important_first"][:1]))
     unknown = [each for each in layers if each >= result["layers"]]
     if unknown:
         return "no_such_layer", {"run": run, "layers": unknown}
-    named = [method for method in turn.slots.methods if method in result["methods"]]
-    notes = yield from _notes(turn, named or [result["believe"] or next(iter(result["methods"]))])
-    return "why_layer", {"run": run, "plan": plan, "layers": layers, "notes": notes}
+    shown = [name for name in result["methods"] if name not in turn.slots.excluded] or list(result["methods"])
+    named = [method for method in turn.slots.methods if method in shown]
+    notes = yield from _notes(turn, named or [result["believe"] if result["believe"] in shown else shown[0]])
+    return "why_layer", {"run": run, "plan": plan, "layers": layers, "methods": shown, "notes": notes}
 
 
 def agreement(turn: Turn) -> Script[Section]:
     run = yield from _run(turn, "analysis")
     if run is None:
         return "nothing_yet", {"what": "analysis"}
-    return "agreement", {"run": run, "note": (yield from turn.call("explain_method", name="agreement"))}
+    methods = _methods(turn, run)
+    if not methods:
+        return "not_scored", {"run": run, "methods": turn.slots.methods}
+    note = yield from turn.call("explain_method", name="agreement")
+    return "agreement", {"run": run, "note": note, "methods": methods}
 
 
 def believe(turn: Turn) -> Script[Section]:
@@ -61,13 +91,20 @@ def believe(turn: Turn) -> Script[Section]:
 
 
 def speed(turn: Turn) -> Script[Section]:
-    run = yield from _run(turn, *TIMED)
+    run = yield from _run_of_kind(turn, TIMED)
     return ("speed", {"run": run}) if run else ("nothing_yet", {"what": "run"})
 
 
 def quality(turn: Turn) -> Script[Section]:
-    run = yield from _run(turn, *MEASURED)
-    return ("quality", {"run": run}) if run else ("nothing_yet", {"what": "run"})
+    run = yield from _run_of_kind(turn, MEASURED)
+    if run is None:
+        return "nothing_yet", {"what": "run"}
+    there = list(dict.fromkeys(each["name"] for each in run["measurements"]))
+    wanted = turn.task.reading.metrics
+    found = [name for name in wanted if name in (*there, run["result"].get("metric"))]
+    if wanted and not found:
+        return "not_measured", {"run": run, "metrics": wanted, "there": there}
+    return "quality", {"run": run, "metrics": found}
 
 
 def provenance(turn: Turn) -> Script[Section]:
@@ -178,10 +215,11 @@ def _notes(turn: Turn, names: list[str]) -> Script[list[Facts]]:
 
 
 def _methods(turn: Turn, run: Facts) -> list[str]:
-    """The methods that the user named, as far as the analysis used them; all when none was named."""
-    used = list(run["result"]["methods"])
-    named = [method for method in used if method in turn.slots.methods]
-    return named or used
+    """The methods that are meant, as far as the analysis used them; all when none was named."""
+    wanted = turn.slots.methods
+    everyone = not wanted or {"all", "main"} & set(wanted)
+    used = [method for method in run["result"]["methods"] if method not in turn.slots.excluded]
+    return [method for method in used if everyone or method in wanted]
 
 
 def _analysis_of(turn: Turn, plan: Facts | None) -> Script[Facts | None]:
@@ -204,9 +242,17 @@ def _run(turn: Turn, *kinds: str, finished: bool = True) -> Script[Facts | None]
     return (yield from turn.show(run)) if run else None
 
 
+def _run_of_kind(turn: Turn, kinds: tuple[str, ...]) -> Script[Facts | None]:
+    """Of the kind that the question names, "the compressed model", where there is one; else of any of the kinds."""
+    named = [kind for kind in turn.task.reading.kinds if kind in kinds]
+    run = (yield from _run(turn, *named)) if named and not turn.named_run(*kinds) else None
+    return run or (yield from _run(turn, *kinds))
+
+
 SCRIPTS: dict[str, Callable[[Turn], Script[Any]]] = {
     "top_layer": top_layer,
     "bottom_layer": bottom_layer,
+    "reason": reason,
     "layer": layer,
     "agreement": agreement,
     "believe": believe,

@@ -4,7 +4,8 @@ import re
 from functools import cache
 from typing import Any, Literal, NamedTuple
 
-from agent.planner.slots import Slots, extract, pattern, tables
+from agent.planner.slots import Slots, extract
+from agent.planner.tables import pattern, tables
 from analyzers.records import Record
 
 Language = Literal["en", "zh"]
@@ -31,8 +32,10 @@ class Reading(Record):
     step: str = ""  # of "what is fidelity?"
     previous: bool = False  # "the last one"
     kinds: tuple[str, ...] = ()  # kinds of runs that are named
+    metrics: tuple[str, ...] = ()  # measurements that are named
     definite: bool = False  # "the trained model", "this model"
     insists: bool = False  # "delete it anyway"
+    follow_up: bool = False  # "and by shap?"
     bare: bool = False  # values and hardly a word more: "and with ratio 3?"
 
     @property
@@ -62,6 +65,11 @@ class _Found(NamedTuple):
     goal: _Goal
     match: re.Match[str]
 
+    @property
+    def of_size(self) -> bool:
+        """Whether only a size is there, and no word for the work: "keep four layers"."""
+        return self.goal.name == "compress" and self.match[0].startswith("<")
+
 
 def read(message: str) -> Reading:
     """Read one message. Never fails; what is not understood leaves `goals` and `talk` empty."""
@@ -71,13 +79,17 @@ def read(message: str) -> Reading:
     wanted: list[str] = []
     asked: list[str] = []
     query = step = best = ""
-    refused = False
+    unwanted: set[str] = set()
+    implied: set[str] = set()  # goals that only a size stands for: "keep four layers"
     for clause in _clauses(text):
         asking = any(expression.search(clause) for expression in _both("asking"))
-        for found in _find(clause):
+        everything = _find(clause)
+        for found in everything:
             name = found.goal.name
             if _negated(clause[: found.start]):
-                refused = True
+                unwanted.add(name)
+                continue
+            if found.of_size and _of_a_plan(found, everything, clause):
                 continue
             leads = re.match(r"(?:and|then|now|然后|并|就)", found.match[0].strip(), re.IGNORECASE)
             if asking and found.goal.work and not found.goal.question and not leads:
@@ -85,15 +97,19 @@ def read(message: str) -> Reading:
                 continue
             if name not in wanted:
                 wanted.append(name)
+                implied |= {name} if found.of_size else set()
+            elif not found.of_size:
+                implied.discard(name)
             groups = found.match.groupdict()
             query = query or (groups.get("query") or "").strip(" :：,，'\"")
             best = best or next((text for name, text in groups.items() if name.startswith("best") and text), "").lower()
             step = step or (groups.get("step") or groups.get("step2") or "").lower()
+    wanted = [name for name in wanted if not (name in implied and name in unwanted)]
     return Reading(
         text=message,
         language=language,
         goals=tuple(wanted),
-        talk=None if wanted or asked else "refuse" if refused else _talk(message),
+        talk=None if wanted or asked else "refuse" if unwanted else _talk(message),
         asked_how=() if wanted else tuple(dict.fromkeys(asked)),
         slots=slots.over(Slots(best=tables()["best"][best])) if best else slots,
         query=_restore(query, message),
@@ -101,13 +117,17 @@ def read(message: str) -> Reading:
         previous=any(expression.search(message) for expression in _both("previous")),
         definite=any(expression.search(message) for expression in _both("definite")),
         insists=any(expression.search(message) for expression in _both("insists")),
-        kinds=tuple(
-            kind
-            for kind, words in tables()["kinds"].items()
-            if any(pattern(each).search(text) for each in words.values())
-        ),
+        follow_up=any(expression.search(message) for expression in _both("follow_up")),
+        kinds=_named("kinds", text),
+        metrics=_named("metrics", message),
         bare=_bare(text),
     )
+
+
+def _named(table: str, text: str) -> tuple[str, ...]:
+    """The entries of a table whose words are there, in its order."""
+    found = tables()[table].items()
+    return tuple(name for name, words in found if any(pattern(each).search(text) for each in words.values()))
 
 
 def _bare(text: str) -> bool:
@@ -129,6 +149,17 @@ def _find(clause: str) -> list[_Found]:
                 found.append(_Found(match.start(), goal, match))
                 free = f"{free[: match.start()]}{'·' * len(match[0])}{free[match.end() :]}"
     return sorted(found, key=lambda each: each.start)
+
+
+def _of_a_plan(size: _Found, everything: list[_Found], clause: str) -> bool:
+    """Whether a size says how small a plan shall be: "plan it, keep four layers", but not "plan it and keep four layers"."""
+    if _one("joined").search(clause[: size.start]):
+        return False
+    plans = [found.start for found in everything if found.goal.name == "plan"]
+    return any(
+        start < size.start or re.fullmatch(r" ?(?:<\w*>?)?", clause[size.match.end() : start]) is not None
+        for start in plans
+    )
 
 
 def _clauses(text: str) -> list[str]:

@@ -50,5 +50,5 @@ def _templates(tool: str, facts: Facts) -> list[tuple[str, dict[str, Any]]]:
         case "delete_run" if "deleted" in facts:
             return [("deleted", {"gone": [facts]})]
         case "write_report" if "report" in facts:
-            return [("reported", {"path": facts["report"], "runs": facts["runs"]})]
+            return [("reported", {"path": facts["report"], "runs": facts["runs"], "wanted": None, "told_in": None})]
     return []

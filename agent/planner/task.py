@@ -6,13 +6,18 @@ from agent.planner.slots import TARGET, Slots
 from analyzers.records import Record
 
 WORK = ("train", "analyze", "plan", "compress", "evaluate", "export", "report")
+RANKINGS = ("top_layer", "bottom_layer")
 
 # A changed value repeats only the work that depends on it.
 _AFFECTED = {
     **dict.fromkeys((*TARGET, "budget"), ("plan", "compress")),
-    **dict.fromkeys(("methods", "samples"), ("analyze", "plan", "compress")),
+    **dict.fromkeys(("methods", "excluded"), ("analyze", "plan", "compress", *RANKINGS, "layer", "explain")),
+    "samples": ("analyze", "plan", "compress"),
+    "place": RANKINGS,
     "heal": ("compress",),
-    "format": ("report",),
+    **dict.fromkeys(("epochs", "learning_rate"), ("train", "compress")),
+    "batch_size": ("train", "analyze", "evaluate"),
+    **dict.fromkeys(("format", "language", "out"), ("report",)),
     **dict.fromkeys(("export", "precision"), ("export",)),
 }
 
@@ -31,6 +36,8 @@ class Task(Record):
 def understand(reading: Reading, memory: Memory) -> Task | None:
     """The task of a message; None when it asks for nothing that the planner can do."""
     frame = memory.frame
+    if frame and _same_of_others(reading, frame):
+        reading = reading.model_copy(update={"goals": ()})
     goals = _resolved(reading, memory)
     slots = reading.slots
     if frame and frame.asked and _agrees(reading, frame):
@@ -46,6 +53,16 @@ def understand(reading: Reading, memory: Memory) -> Task | None:
 
 def _agrees(reading: Reading, frame: Frame) -> bool:
     return reading.talk == "affirm" or (frame.proposal is not None and reading.goals == ("do_it",))
+
+
+def _same_of_others(reading: Reading, frame: Frame) -> bool:
+    """Whether "and shap?" asks the question before it once more, of other methods, and not what SHAP is."""
+    return bool(
+        reading.goals == ("explain",)
+        and reading.bare
+        and reading.follow_up
+        and set(frame.goals) & {*RANKINGS, "layer", "analyze"}
+    )
 
 
 def _goes_on(reading: Reading, frame: Frame) -> bool:
@@ -70,6 +87,8 @@ def _takes_up(reading: Reading, memory: Memory) -> bool:
     if frame is None:
         return False
     if "again" in reading.goals or ("train" in reading.goals and reading.slots.resume):
+        return True
+    if "reason" in reading.goals or (reading.follow_up and reading.slots.place and set(frame.goals) & set(RANKINGS)):
         return True
     if "do_it" in reading.goals and set(reading.goals) == {"do_it"}:
         return True

@@ -3,7 +3,8 @@
 from typing import Any
 
 from agent.planner.memory import Facts
-from agent.planner.slots import Slots, tables
+from agent.planner.slots import Slots
+from agent.planner.tables import tables
 from agent.planner.turn import Ask, Script, Turn
 
 Section = tuple[str, dict[str, Any]]  # name of a template and its values
@@ -47,7 +48,8 @@ def compress(turn: Turn) -> Script[Section]:
 
 def evaluate(turn: Turn) -> Script[Section]:
     model, data = yield from _model_with_head(turn)
-    run = yield from turn.call("evaluate_model", model=model, data=data, seed=turn.slots.seed)
+    seed = turn.slots.seed
+    run = yield from turn.call("evaluate_model", model=model, data=data, batch_size=_batch_size(turn), seed=seed)
     return "evaluated", {"run": run}
 
 
@@ -80,15 +82,19 @@ def report(turn: Turn) -> Script[Section]:
         runs = [run["run"] for run in reversed(listed["runs"]) if run["status"] == "done"][-4:]
     if not runs:
         return "nothing_yet", {"what": "run"}
-    written = yield from turn.call("write_report", runs=runs, format=turn.slots.format, language=_not_english(turn))
-    return "reported", {"path": written["report"], "runs": runs}
+    wanted = turn.slots.out
+    ending = turn.slots.format or (wanted.rpartition(".")[2].lower() if wanted else None)
+    language = turn.slots.language or turn.task.language
+    told = None if language == "en" else language
+    written = yield from turn.call("write_report", runs=runs, format=ending, language=told)
+    return "reported", {"path": written["report"], "runs": runs, "wanted": wanted, "told_in": told}
 
 
 def existing_plan(turn: Turn) -> str | None:
     """The plan that was spoken of, unless this message wants another model, other data or another size."""
     fresh = turn.task.fresh
     model, data = next(iter(turn.slots.models), None), next(iter(turn.slots.data), None)
-    if fresh.target or fresh.methods or fresh.samples or turn.named_run("analysis", *MODEL_RUNS):
+    if fresh.target or fresh.measures or fresh.samples or turn.named_run("analysis", *MODEL_RUNS):
         return None
     found = turn.memory.latest(["plan"], model=model, data=data)
     return None if found is None or turn.memory.newer("train", found) or turn.memory.newer("analysis", found) else found
@@ -104,6 +110,8 @@ def check_asked(turn: Turn) -> None:
     for name, values in (("model", slots.models), ("data", slots.data)):
         if len(values) > 1:
             raise Ask("one", what=name, values=values)
+    if {"plan", "compress"} & goals and slots.ratio is not None and slots.ratio < 1:
+        raise Ask("ratio")
     if {"plan", "compress"} & goals and not slots.target and not slots.quantize:
         known = turn.named_run("plan") or ("train" not in goals and existing_plan(turn))
         if "compress" in goals and turn.task.fresh.layers and not known:
@@ -130,6 +138,8 @@ def _train(turn: Turn, model: str | None) -> Script[Facts]:
             model=model,
             data=_data(turn, model),
             epochs=slots.epochs,
+            batch_size=slots.batch_size,
+            learning_rate=slots.learning_rate,
             seed=slots.seed,
             from_scratch=slots.from_scratch,
             resume=slots.resume,
@@ -140,10 +150,15 @@ def _train(turn: Turn, model: str | None) -> Script[Facts]:
 def _analyze(turn: Turn) -> Script[Facts]:
     slots = turn.slots
     model, data = yield from _model_with_head(turn)
-    methods = ["all"] if "all" in slots.methods else list(slots.methods) or None
     return (
         yield from turn.call(
-            "analyze_layers", model=model, data=data, methods=methods, samples=slots.samples, seed=slots.seed
+            "analyze_layers",
+            model=model,
+            data=data,
+            methods=slots.measures,
+            samples=slots.samples,
+            batch_size=_batch_size(turn),
+            seed=slots.seed,
         )
     )
 
@@ -168,7 +183,7 @@ def _analysis(turn: Turn) -> Script[str]:
     model, data = next(iter(turn.slots.models), None), next(iter(turn.slots.data), None)
     trained_here = turn.memory.latest(MODEL_RUNS, model=model, data=data) in turn.memory.made
     model = turn.named_run(*MODEL_RUNS) or model
-    wants_new = bool(turn.task.fresh.methods or turn.task.fresh.samples or turn.made("train"))
+    wants_new = bool(turn.task.fresh.measures or turn.task.fresh.samples or turn.made("train"))
     if not wants_new:
         spoken = turn.memory.latest(["analysis"], model=model, data=data)
         if spoken and not turn.memory.newer("train", spoken):
@@ -241,8 +256,9 @@ def _healing_epochs(turn: Turn) -> int | None:
     return turn.slots.heal_epochs or (None if "train" in turn.task.goals else turn.slots.epochs)
 
 
-def _not_english(turn: Turn) -> str | None:
-    return None if turn.task.language == "en" else turn.task.language
+def _batch_size(turn: Turn) -> int | None:
+    """That of a measurement; where a training was asked for too, it is meant for that."""
+    return None if "train" in turn.task.goals else turn.slots.batch_size
 
 
 def _story(turn: Turn) -> list[str]:

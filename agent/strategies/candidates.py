@@ -3,7 +3,7 @@
 from typing import Any
 
 from agent.planner.reading import read
-from agent.planner.slots import tables
+from agent.planner.tables import tables
 from agent.strategies.completing import kinds_asked
 from agent.strategies.said import RUN_KINDS, TARGETS, Said
 from agent.strategies.shown import needed_first

@@ -12,7 +12,8 @@ from langchain_core.messages import HumanMessage, ToolMessage
 from agent.planner.answers import render
 from agent.planner.memory import facts_of
 from agent.planner.reading import Language, read
-from agent.planner.slots import Slots, extract, tables
+from agent.planner.slots import Slots, extract
+from agent.planner.tables import tables
 from analyzers.records import AnalysisResult, Run
 from tools.catalog import REQUESTS
 

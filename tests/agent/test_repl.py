@@ -200,6 +200,17 @@ def test_a_conversation_is_taken_up_again(chat: Chat) -> None:
     assert "train-2a2a2a" in chat.out
 
 
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [(TRAIN, "train_model waits for your approval"), ("用亚马逊演示评论训练 minilm", "train_model 正在等你批准")],
+)
+def test_how_to_approve_is_told_in_the_language_of_the_message(chat: Chat, message: str, told: str) -> None:
+    chat.approve = "ask"
+    assert chat(message, session="s") == 1
+    assert told in chat.err
+    assert "layerwise chat --session s --once" in chat.err
+
+
 def test_json_needs_one_message(chat: Chat) -> None:
     with pytest.raises(UsageError, match="--once TEXT"):
         chat(as_json=True)

@@ -54,10 +54,10 @@ NOTE = {
 # No template that another one includes whole.
 ANSWERS: list[tuple[str, dict[str, Any]]] = [
     ("trained", {"run": TOLD["train"]}),
-    ("agreement", {"run": TOLD["analysis"], "note": NOTE}),
-    ("ranking", {"run": TOLD["analysis"], "least": False, "methods": METHODS}),
-    ("ranking", {"run": TOLD["analysis"], "least": True, "methods": METHODS}),
-    ("why_layer", {"run": TOLD["analysis"], "plan": TOLD["plan"], "layers": (0, 3), "notes": [NOTE]}),
+    ("agreement", {"run": TOLD["analysis"], "note": NOTE, "methods": METHODS}),
+    ("ranking", {"run": TOLD["analysis"], "least": False, "methods": METHODS, "place": 0}),
+    ("ranking", {"run": TOLD["analysis"], "least": True, "methods": METHODS, "place": 0}),
+    ("why_layer", {"run": TOLD["analysis"], "plan": TOLD["plan"], "layers": (0, 3), "methods": METHODS, "notes": [NOTE]}),
     ("planned", {"run": TOLD["plan"]}),
     ("compressed", {"run": TOLD["compression"]}),
     ("speed", {"run": TOLD["plan"]}),

@@ -11,6 +11,7 @@ from agent.approvals import Why
 from agent.grounding import check, facts_of
 from agent.planner import answers
 from agent.planner.answers import measured, number, render, value
+from analyzers.importance import methods
 from analyzers.records import Measurement, Run
 from knowledge.comparison import compare
 from knowledge.notes import names, note
@@ -103,6 +104,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     *(("ask_model", {"runs": runs}) for runs in ([], ["train-2a2a2a"])),
     *(("ask_data", {"model": "demo:minilm", "proposed": proposed}) for proposed in (None, "demo:amazon")),
     *(("ask_target", {"layers": layers}) for layers in ((), (1, 2))),
+    ("ask_ratio", {}),
     ("ask_goal", {"models": ("demo:minilm",), "data": ()}),
     *(("ask_one", {"what": what, "values": ("a", "b")}) for what in ("model", "data")),
     *(("failed", {"tool": "train_model", "message": "no rows", "kept": kept, "rest": ()}) for kept in ([], ["train-2a2a2a"])),
@@ -114,26 +116,31 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     *(("refused", {"tool": "train_model", "message": said, "kept": kept, "rest": ()}) for said, kept in (("", []), ("no", ["train-2a2a2a"]))),
     *(("deleted", {"gone": [{"deleted": "plan-4c4c4c", "left_without_source": left}]}) for left in ([], ["compression-5d5d5d"])),
     *(("approval", {"tool": "train_model", "arguments": {"model": "demo:minilm", "epochs": 1}, "why": why, "decisions": ("change",) if why.reason == "long" else ()}) for why in WAITS),
+    ("waits", {"tool": "train_model", "session": "x"}),
     *(("foreseen", {"found": found, "unit": "s", "unknown": NO_RUN}) for found in (None, SECONDS)),
     ("how", {"steps": ["train", "analyze", "plan", "compress", "evaluate", "export", "report", "do_it"]}),
     *(("nothing_yet", {"what": what}) for what in ("analysis", "run")),
     ("trained", {"run": TRAIN}),
     ("order", {"run": ANALYSIS}),
     *((name, {"run": run}) for name in ("analyzed", "fidelities", "agreement_line") for run in (ANALYSIS, ONE_METHOD)),
-    *(("agreement", {"run": run, "note": explained("agreement")}) for run in (ANALYSIS, ONE_METHOD)),
+    *(("agreement", {"run": run, "note": explained("agreement"), "methods": methods}) for run, methods in ((ANALYSIS, list(ANALYSIS["result"]["methods"])), (ANALYSIS, ["shap"]), (ANALYSIS, ["shap", "fisher"]), (ONE_METHOD, ["shap"]))),
     *(("planned", {"run": run}) for run in (PLAN, BARE_PLAN)),
     *((name, {"run": run}) for name in ("compressed", "quality_lines", "speed_lines") for run in (COMPRESSION, told(perplexity()))),
     ("evaluated", {"run": EVALUATION}),
     *(("exported", {"run": run}) for run in EXPORTS),
-    ("reported", {"path": "/home/x/report.html", "runs": ["plan-4c4c4c"]}),
+    *(("reported", {"path": "/home/x/report.html", "runs": ["plan-4c4c4c"], "wanted": wanted, "told_in": language}) for wanted in (None, "/tmp/x/r.html") for language in (None, "zh")),
     *(("shown", {"run": run}) for run in (TRAIN, ANALYSIS, PLAN, COMPRESSION, EVALUATION, *EXPORTS, FAILED)),
-    *(("ranking", {"run": ANALYSIS, "least": least, "methods": methods}) for least in (True, False) for methods in (list(ANALYSIS["result"]["methods"]), ["shap"])),
+    *(("ranking", {"run": ANALYSIS, "least": least, "methods": methods, "place": place}) for least in (True, False) for methods in (list(ANALYSIS["result"]["methods"]), ["shap"]) for place in (0, 1)),
+    *(("not_scored", {"run": ANALYSIS, "methods": methods}) for methods in (["taylor"], list(ANALYSIS["result"]["methods"]))),
     ("no_such_layer", {"run": ANALYSIS, "layers": [17]}),
-    *(("why_layer", {"run": ANALYSIS, "plan": plan, "layers": (0, 2), "notes": [explained("shap")]}) for plan in (None, PLAN, BARE_PLAN)),
+    *(("why_layer", {"run": ANALYSIS, "plan": plan, "layers": (0, 2), "methods": list(ANALYSIS["result"]["methods"]), "notes": [explained("shap")]}) for plan in (None, PLAN, BARE_PLAN)),
     *(("method_note", {"note": explained(name)}) for name in names()),
     ("method_note", {"note": {"name": "new", "title": "New", "summary": "A new one.", "source": "https://arxiv.org/abs/1"}}),
     *(("believe", {"run": run, "notes": found}) for run, found in ((ANALYSIS, [explained("shap"), explained("fidelity")]), (ONE_METHOD, [explained("fidelity")]))),
-    *((name, {"run": run}) for name in ("speed", "quality") for run in (PLAN, COMPRESSION, EVALUATION, TRAIN)),
+    *(("speed", {"run": run}) for run in (PLAN, COMPRESSION, EVALUATION, TRAIN)),
+    *(("quality", {"run": run, "metrics": metrics}) for run in (PLAN, COMPRESSION, EVALUATION, TRAIN) for metrics in ([], ["accuracy"])),
+    ("quality", {"run": COMPRESSION, "metrics": ["f1"]}),
+    *(("not_measured", {"run": PLAN, "metrics": ("f1",), "there": there}) for there in ([], ["accuracy"])),
     *(("provenance", {"run": run}) for run in (TRAIN, ANALYSIS, PLAN, COMPRESSION, EVALUATION)),
     *(("runs", {"runs": runs, "when": when}) for runs in ([], [brief(run, NOWHERE) for run in story()]) for when in (None, WHEN)),
     *(
@@ -242,6 +249,23 @@ def test_an_evaluation_shows_what_it_measured(language: Any) -> None:
 
 def between(text: str, language: str) -> str:
     return text.replace(" to ", {"en": " to ", "zh": " 至 "}[language])
+
+
+def test_the_units_of_all_methods_are_told_in_chinese() -> None:
+    for method in methods():
+        score = {"value": 0.00385, "low": 0.002, "high": 0.005}
+        run = told_by(method.id, method.unit, score)
+        told = render("zh", "why_layer", run=run, plan=None, layers=(0,), methods=[method.id], notes=[])
+        assert check(told, facts_of([json.dumps(run)])).unsupported == ()
+        line = next(line for line in told.splitlines() if line.startswith("- "))
+        assert "[0.00200 至 0.00500]" in line
+        unit = line.partition("：")[2].partition("，")[0]
+        assert not re.search("[a-z]{3,}", unit.replace("nats", "").replace("logit", "").replace("CKA", "")), unit
+
+
+def told_by(method: str, unit: str, score: dict[str, float]) -> dict[str, Any]:
+    scored = {"unit": unit, "scores": [{**score, "layer": 0, "rank": 1}]}
+    return {**ANALYSIS, "result": {**ANALYSIS["result"], "methods": {method: scored}}}
 
 
 def test_an_undefined_value_is_an_error() -> None:

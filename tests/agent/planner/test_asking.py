@@ -4,6 +4,7 @@ import pytest
 
 from agent.planner.decide import decide
 from analyzers.errors import LanguageModelError
+from analyzers.run_ids import RUN_ID
 from tests.agent.planner.conversation import Conversation
 
 QUIET = [
@@ -108,6 +109,28 @@ def test_layers_by_name_are_not_removed(talk: Conversation) -> None:
 def test_two_models_are_one_too_many(talk: Conversation) -> None:
     assert "demo:minilm or demo:smollm2" in talk.say("train minilm and smollm2 on amazon")
     assert talk.calls == []
+
+
+@pytest.mark.parametrize("message", ["delete all my runs", "删除所有运行记录"])
+def test_how_runs_are_deleted_is_told_without_a_run_that_is_not_there(later: Conversation, message: str) -> None:
+    answer = later.say(message)
+    assert RUN_ID.findall(answer) == []
+    assert "RUN" in answer
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Don't delete anything, just list my plans",
+        "do not train, only show me all plans",
+        "不要删除任何东西，只要列出我的计划",
+        "别训练，列出所有的计划就行",
+    ],
+)
+def test_what_is_wanted_instead_is_done(later: Conversation, message: str) -> None:
+    answer = later.say(message)
+    assert later.calls == [("list_runs", {"kind": "plan"})]
+    assert "plan-4c4c4c" in answer
 
 
 def test_a_value_alone_is_asked_what_for(talk: Conversation) -> None:

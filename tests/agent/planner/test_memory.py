@@ -169,6 +169,11 @@ def test_why_a_layer(later: Conversation, message: str) -> None:
     assert later.unsupported() == []
 
 
+def test_the_layer_of_a_question_is_called_the_same_in_its_answer(later: Conversation) -> None:
+    assert "**第 5 层**" in later.say("第五层重要吗？")
+    assert "**第 5 层**" in later.say("第5层重要吗？")
+
+
 def test_why_a_layer_that_is_not_there(later: Conversation) -> None:
     assert "6 layers" in later.say("why layer 17?")
 

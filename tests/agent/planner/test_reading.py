@@ -76,6 +76,8 @@ MESSAGES: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
     ("make a markdown report of compression-5d5d5d", ("report",), {"runs": ("compression-5d5d5d",), "format": "md"}),
     ("why layer 0?", ("layer",), {"layers": (0,)}),
     ("why is the first layer important?", ("layer",), {"layers": (0,)}),
+    ("is the eleventh layer important?", ("layer",), {"layers": (10,)}),
+    ("is layer five important?", ("layer",), {"layers": (5,)}),
     ("why did you keep layers 0 and 5?", ("layer",), {"layers": (0, 5)}),
     ("can I drop layer 2?", ("layer",), {"layers": (2,)}),
     ("which layer matters most?", ("top_layer",), {}),
@@ -92,6 +94,10 @@ MESSAGES: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
     ("how can I reproduce this?", ("provenance",), {}),
     ("list runs", ("list_runs",), {}),
     ("please don't train anything, just list the runs", ("list_runs",), {}),
+    ("list my plans", ("list_runs",), {}),
+    ("which trainings do we have?", ("list_runs",), {}),
+    ("列出我的计划", ("list_runs",), {}),
+    ("列出所有训练", ("list_runs",), {}),
     ("did I train anything yet?", ("list_runs",), {}),
     ("what was the best plan for the sentiment model last week?", ("best_run",), {"when": "last week", "best": "accuracy"}),
     ("which run has the lowest latency?", ("best_run",), {"best": "latency_ms"}),
@@ -133,7 +139,10 @@ MESSAGES: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
     ("导出报告", ("report",), {}),
     ("生成html报告", ("report",), {"format": "html"}),
     ("为什么第0层重要？", ("layer",), {"layers": (0,)}),
-    ("为什么第一层重要？", ("layer",), {"layers": (0,)}),  # the first layer, as in English
+    ("为什么第一层重要？", ("layer",), {"layers": (1,)}),  # as the answers number them: 第 1 层
+    ("第五层重要吗？", ("layer",), {"layers": (5,)}),
+    ("第5层重要吗？", ("layer",), {"layers": (5,)}),
+    ("第十一层重要吗？", ("layer",), {"layers": (11,)}),
     ("哪一层最重要？", ("top_layer",), {}),
     ("这些方法一致吗？", ("agreement",), {}),
     ("我应该相信哪个方法？", ("believe",), {}),
@@ -251,7 +260,18 @@ def test_of_a_long_paste_only_the_beginning_is_read() -> None:
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize(
-    "answer", ["abilities", "ask_target", "how", "nothing_yet", "one_run", "not_understood", "compressed_hint"]
+    "answer",
+    [
+        "abilities",
+        "ask_target",
+        "ask_ratio",
+        "delete",
+        "how",
+        "nothing_yet",
+        "one_run",
+        "not_understood",
+        "compressed_hint",
+    ],
 )
 def test_every_example_that_an_answer_gives_is_understood(language: Any, answer: str) -> None:
     """An answer that suggests what the planner does not understand would be worse than none."""
