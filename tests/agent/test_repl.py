@@ -220,7 +220,7 @@ def test_json_needs_one_message(chat: Chat) -> None:
     ("llm", "says"), [("gpt-5", "allowed are"), ("ollama:m", "no Ollama answers"), ("openai:m", "OPENAI_API_KEY")]
 )
 def test_a_language_model_that_cannot_be_used(settings: Settings, workspace: Workspace, llm: str, says: str) -> None:
-    with pytest.raises(LanguageModelError, match=says):
+    with pytest.raises((UsageError, LanguageModelError), match=says):
         repl.chat(settings, workspace, llm, None, "hello", False)
 
 
