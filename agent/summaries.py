@@ -178,7 +178,7 @@ def _spent(run: Run, result: PlanResult) -> str:
     budget = run.settings.get("budget")
     if not budget:
         return f"{work}: a budget of {result.spent:g}"
-    over = ", which the baselines, measured in any case, are beyond" if result.spent > budget else ""
+    over = "; the baselines are measured in any case" if result.spent > budget else ""
     return f"{work}: {result.spent:g} evaluations, for a budget of {budget:g}{over}"
 
 

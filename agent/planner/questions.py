@@ -46,6 +46,8 @@ def reason(turn: Turn) -> Script[Section]:
     if len(methods) == 1:
         order = [score["layer"] for score in sorted(scored[methods[0]]["scores"], key=lambda score: score["rank"])]
     place = turn.slots.place or 0
+    if place >= len(order):
+        return "no_such_layer", {"run": run, "layers": [place]}
     return (yield from layer(turn, (order[-1 - place] if before == "bottom_layer" else order[place],)))
 
 

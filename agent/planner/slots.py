@@ -170,7 +170,6 @@ def _values(rule: dict[str, Any], match: re.Match[str]) -> list[Any]:
         "drop value": lambda: _fraction(groups["n"], groups["p"]),
         "faster by": lambda: round(1 + numbers.number(groups["n"]) / 100, 4),
         "day": lambda: groups["w"],
-        "spelt": lambda: groups["w"].lower(),
         "path": lambda: groups["w"],
         "word": lambda: {"markdown": "md"}.get(groups["w"].lower(), groups["w"].lower()),
         "range": lambda: _range(rule["value"], groups),

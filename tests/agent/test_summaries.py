@@ -15,7 +15,7 @@ from tests.sample_runs import plan_run
         (
             {"budget": 20.0},
             {"exhaustive": False, "spent": 24.0},
-            "a budget of 20, which the baselines, measured in any case",
+            "a budget of 20; the baselines are measured in any case",
         ),
     ],
 )

@@ -71,3 +71,9 @@ def test_why_after_nothing_asks_nothing_of_the_tools(later: Conversation) -> Non
     later.say("hello")
     later.say("why?")
     assert later.calls == []
+
+
+def test_why_after_a_place_that_is_not_there(later: Conversation) -> None:
+    later.say("Which layer matters most according to fisher?")
+    beyond = later.say("and the twelfth most important?")
+    assert later.say("why?") == beyond
